@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* A process' memory: what backs it, where it lies, and moving it. */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <numaif.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/units.h"
+#include "host/linux.h"
+
+/* Source: Documentation/admin-guide/mm/pagemap.rst */
+#define PAGEMAP_PRESENT	 (1ULL << 63)
+#define PAGEMAP_PFN_MASK ((1ULL << 55) - 1)
+
+/* The file system decides whether pages are RAM of their own or a cache of a disk. */
+static enum host_backing file_backing(const struct linux_vm *vm, uint64_t start, uint64_t end)
+{
+	_cleanup_(closep) int fd = -1;
+	struct statfs fs;
+	struct stat st;
+	char path[80];
+
+	snprintf(path, sizeof(path), "map_files/%llx-%llx", (unsigned long long)start,
+		 (unsigned long long)end);
+	fd = openat(vm->proc_fd, path, O_PATH | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
+		return HOST_BACKING_FILE;
+	if (!S_ISREG(st.st_mode))
+		return HOST_BACKING_SPECIAL;
+	if (fs.f_type == HUGETLBFS_MAGIC)
+		return HOST_BACKING_HUGETLB;
+	return fs.f_type == TMPFS_MAGIC ? HOST_BACKING_SHMEM : HOST_BACKING_FILE;
+}
+
+static enum host_backing classify(const struct linux_vm *vm, const struct host_mapping *m,
+				  const char *name)
+{
+	const struct linux_host *host = to_linux(vm->base.host);
+
+	if (!m->ino)
+		return !name[0] || !strncmp(name, "[anon", 5) || !strcmp(name, "[heap]") ||
+				       !strcmp(name, "[stack]") ?
+			       HOST_BACKING_ANON :
+			       HOST_BACKING_SPECIAL;
+	if (host->shmem_dev && m->dev == host->shmem_dev)
+		return HOST_BACKING_SHMEM;
+	/* What cannot be written is never guest RAM: no need to look at every library. */
+	return m->writable ? file_backing(vm, m->start, m->end) : HOST_BACKING_FILE;
+}
+
+/* "start-end perms offset major:minor inode   name". Source: proc(5). */
+static int parse_mapping(const struct linux_vm *vm, char *line, struct host_mapping *m)
+{
+	unsigned long long start, end, offset, ino;
+	unsigned int major_no, minor_no;
+	char perms[5];
+	int name_at = 0;
+
+	if (sscanf(line, "%llx-%llx %4s %llx %x:%x %llu %n", &start, &end, perms, &offset,
+		   &major_no, &minor_no, &ino, &name_at) < 7)
+		return -EINVAL;
+	*m = (struct host_mapping){
+		.start = start,
+		.end = end,
+		.shared = perms[3] == 's',
+		.writable = perms[1] == 'w',
+		.dev = ino ? makedev(major_no, minor_no) : 0,
+		.ino = ino,
+		.offset = offset,
+	};
+	m->backing = classify(vm, m, name_at ? line + name_at : "");
+	return 0;
+}
+
+int linux_vm_maps(struct host_vm *base, struct host_mapping **ret_maps, size_t *ret_n,
+		  struct error *err)
+{
+	struct linux_vm *vm = to_linux_vm(base);
+	_cleanup_(freep) struct host_mapping *maps = NULL;
+	_cleanup_(freep) char *text = NULL;
+	char *save = NULL;
+	size_t n = 0, room = 0;
+	int r = linux_read_at(vm->proc_fd, "maps", &text, NULL, 0);
+
+	if (r < 0)
+		return error_set(err, r, "cannot read the mappings of process %d: %s", vm->pid,
+				 strerror(-r));
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		if (n == room) {
+			struct host_mapping *more;
+
+			room = room ? room * 2 : 512;
+			more = reallocarray(maps, room, sizeof(*more));
+			if (!more)
+				return -ENOMEM;
+			maps = more;
+		}
+		if (parse_mapping(vm, line, &maps[n]) == 0)
+			n++;
+	}
+	*ret_maps = take_ptr(maps);
+	*ret_n = n;
+	return 0;
+}
+
+static bool maps_show(const char *text, uint64_t dev, uint64_t ino)
+{
+	char wanted[64];
+
+	snprintf(wanted, sizeof(wanted), " %02x:%02x %llu ", major(dev), minor(dev),
+		 (unsigned long long)ino);
+	return strstr(text, wanted) != NULL;
+}
+
+/* An open memfd is as good as a mapped one: it can be mapped at any time. */
+static bool fds_show(int proc_fd, uint64_t dev, uint64_t ino)
+{
+	int fd = openat(proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	bool found = false;
+
+	while (dir && !found && (entry = readdir(dir))) {
+		struct stat st;
+		char link[16];
+		ssize_t n = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link));
+
+		if (n < 7 || memcmp(link, "/memfd:", 7))
+			continue;
+		found = fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 && st.st_dev == dev &&
+			st.st_ino == ino;
+	}
+	if (dir)
+		closedir(dir);
+	else if (fd >= 0)
+		close(fd);
+	return found;
+}
+
+static bool process_holds(int proc_root, const char *pid, uint64_t dev, uint64_t ino)
+{
+	_cleanup_(closep) int fd = openat(proc_root, pid, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_(freep) char *text = NULL;
+
+	if (fd < 0)
+		return false;
+	if (linux_read_at(fd, "maps", &text, NULL, 0) == 0 && maps_show(text, dev, ino))
+		return true;
+	return fds_show(fd, dev, ino);
+}
+
+int linux_vm_file_holder(struct host_vm *base, uint64_t dev, uint64_t ino, int *ret_pid)
+{
+	struct linux_vm *vm = to_linux_vm(base);
+	int fd = linux_open(to_linux(base->host), "/proc", O_RDONLY | O_DIRECTORY);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!dir)
+		return fd < 0 ? fd : -errno;
+	*ret_pid = 0;
+	while (!*ret_pid && (entry = readdir(dir))) {
+		int pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
+
+		if (pid && pid != vm->pid && process_holds(dirfd(dir), entry->d_name, dev, ino))
+			*ret_pid = pid;
+	}
+	closedir(dir);
+	return 0;
+}
+
+static int8_t frame_node(const struct linux_host *host, uint64_t pfn)
+{
+	uint64_t block = pfn * PAGE_BYTES / host->blocks.block_bytes;
+
+	return block < host->blocks.n ? host->blocks.node[block] : -1;
+}
+
+int linux_vm_residency(struct host_vm *base, uint64_t hva, size_t npages, int8_t *nodes)
+{
+	struct linux_vm *vm = to_linux_vm(base);
+	struct linux_host *host = to_linux(base->host);
+	_cleanup_(closep) int fd = openat(vm->proc_fd, "pagemap", O_RDONLY | O_CLOEXEC);
+	uint64_t entries[512];
+
+	if (fd < 0)
+		return -errno;
+	for (size_t done = 0; done < npages;) {
+		size_t n = npages - done < 512 ? npages - done : 512;
+		ssize_t got = pread(fd, entries, n * sizeof(*entries),
+				    (off_t)((hva / PAGE_BYTES + done) * sizeof(*entries)));
+
+		if (got < (ssize_t)sizeof(*entries))
+			return got < 0 ? -errno : -ESRCH;
+		n = (size_t)got / sizeof(*entries);
+		pthread_mutex_lock(&host->lock);
+		for (size_t i = 0; i < n; i++) {
+			uint64_t pfn = entries[i] & PAGEMAP_PFN_MASK;
+
+			nodes[done + i] = !(entries[i] & PAGEMAP_PRESENT) || !pfn ||
+							  !host->blocks.block_bytes ?
+						  -1 :
+						  frame_node(host, pfn);
+		}
+		pthread_mutex_unlock(&host->lock);
+		done += n;
+	}
+	return 0;
+}
+
+int linux_vm_node_totals(struct host_vm *base, uint64_t pages[HOST_MAX_NODES])
+{
+	struct linux_vm *vm = to_linux_vm(base);
+	const struct linux_host *host = to_linux(base->host);
+	_cleanup_(freep) char *text = NULL;
+	char *save = NULL;
+	uint64_t scale = 1;
+	int r = linux_read_at(vm->proc_fd, "numa_maps", &text, NULL, 0);
+
+	if (r < 0)
+		return r;
+	memset(pages, 0, HOST_MAX_NODES * sizeof(*pages));
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		const char *kb = strstr(line, " kernelpagesize_kB=");
+
+		scale = kb ? strtoull(kb + 19, NULL, 10) / 4 : 1;
+		for (char *at = line; (at = strstr(at, " N")); at++) {
+			unsigned long long count;
+			int id;
+
+			if (sscanf(at, " N%d=%llu", &id, &count) != 2)
+				continue;
+			for (size_t n = 0; n < host->nnodes; n++)
+				if (host->nodes[n].id == id)
+					pages[n] += count * scale;
+		}
+	}
+	return 0;
+}
+
+/* The low 64 bits of "Mems_allowed:", groups of 32 bits with the highest first. */
+static uint64_t parse_allowed(const char *status)
+{
+	const char *at = strstr(status, "\nMems_allowed:");
+	uint64_t mask = 0;
+
+	if (!at)
+		return ~0ULL;
+	for (at += 14; *at && *at != '\n'; at++) {
+		if (isxdigit((unsigned char)*at)) {
+			int digit = isdigit((unsigned char)*at) ? *at - '0' :
+								  tolower((unsigned char)*at) - 'a' + 10;
+
+			mask = mask << 4 | (uint64_t)digit;
+		}
+	}
+	return mask;
+}
+
+/* QEMU calls its vCPU threads "CPU n/KVM" where debug-threads is on, which libvirt sets. */
+static bool is_vcpu_thread(int task_fd)
+{
+	_cleanup_(freep) char *comm = NULL;
+
+	return linux_read_at(task_fd, "comm", &comm, NULL, 0) == 0 && !strncmp(comm, "CPU ", 4);
+}
+
+static void count_vcpu_nodes(struct linux_vm *vm, struct host_facts *facts)
+{
+	int8_t node_of_cpu[8192];
+	uint32_t all[HOST_MAX_NODES] = {0};
+	bool named = false;
+	int fd = openat(vm->proc_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	linux_cpu_nodes(to_linux(vm->base.host), node_of_cpu, ARRAY_SIZE(node_of_cpu));
+	while ((entry = readdir(dir))) {
+		_cleanup_(closep) int task_fd = -1;
+		int cpu = -1;
+
+		if (!isdigit((unsigned char)entry->d_name[0]))
+			continue;
+		task_fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (task_fd < 0 || linux_stat_fields(task_fd, NULL, NULL, &cpu) < 0 || cpu < 0 ||
+		    cpu >= (int)ARRAY_SIZE(node_of_cpu) || node_of_cpu[cpu] < 0)
+			continue;
+		all[node_of_cpu[cpu]]++;
+		if (is_vcpu_thread(task_fd)) {
+			facts->vcpu_nodes[node_of_cpu[cpu]]++;
+			named = true;
+		}
+	}
+	closedir(dir);
+	if (!named)
+		memcpy(facts->vcpu_nodes, all, sizeof(all));
+}
+
+int linux_vm_facts(struct host_vm *base, struct host_facts *ret_facts)
+{
+	struct linux_vm *vm = to_linux_vm(base);
+	_cleanup_(freep) char *status = NULL;
+	char state = 0;
+	int r = linux_read_at(vm->proc_fd, "status", &status, NULL, 0);
+
+	if (r < 0)
+		return r;
+	memset(ret_facts, 0, sizeof(*ret_facts));
+	ret_facts->allowed_nodes = parse_allowed(status);
+	ret_facts->vfio = vm->vfio;
+	ret_facts->sev = vm->sev;
+	if (linux_stat_fields(vm->proc_fd, &state, NULL, NULL) == 0)
+		ret_facts->stopped = state == 'T' || state == 't';
+	count_vcpu_nodes(vm, ret_facts);
+	return 0;
+}
+
+long linux_vm_move(struct host_vm *base, size_t n, const uint64_t *hvas, int node, int *status)
+{
+	struct linux_vm *vm = to_linux_vm(base);
+	struct pollfd p = {.fd = vm->pidfd, .events = POLLIN};
+	_cleanup_(freep) int *nodes = NULL;
+	long r;
+
+	_Static_assert(sizeof(void *) == sizeof(uint64_t), "addresses are passed as they are");
+	if (atomic_load(&vm->detached) || poll(&p, 1, 0) != 0)
+		return -ESRCH;
+	if (node >= 0) {
+		nodes = malloc(n * sizeof(*nodes));
+		if (!nodes)
+			return -ENOMEM;
+		for (size_t i = 0; i < n; i++)
+			nodes[i] = node;
+	}
+	for (size_t i = 0; i < n; i++)
+		status[i] = -EINPROGRESS;
+	r = move_pages(vm->pid, n, (void **)(uintptr_t)hvas, nodes, status, MPOL_MF_MOVE);
+	return r < 0 ? -errno : r;
+}
