@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * DOC: Theory of operation
+ *
+ * Slots are cut along the process' mappings into pieces, each of one backing.
+ * Pieces that are not plainly this guest's own memory are counted and dropped.
+ * What remains is sorted by host address and merged into areas; a slot then
+ * becomes one or more segments that point into them.
+ */
+#include "discover/memslot.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/units.h"
+
+/* User addresses end here with five-level paging. Source: Documentation/arch/x86/x86_64/mm.rst */
+#define HVA_END (1ULL << 56)
+
+/* A part of a slot on one mapping. */
+struct piece {
+	struct segment segment;
+	uint64_t hva;
+	uint64_t dev;
+	uint64_t ino;
+	uint64_t offset;
+};
+
+struct builder {
+	const struct host_mapping *maps;
+	size_t nmaps;
+	int (*is_foreign)(void *ctx, uint64_t dev, uint64_t ino);
+	void *ctx;
+	uint64_t last_dev, last_ino;
+	int last_foreign;
+	struct piece *pieces;
+	size_t npieces, room;
+	struct memmap *map;
+};
+
+static void skip(struct builder *b, uint64_t npages, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void skip(struct builder *b, uint64_t npages, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!b->map->skipped_pages) {
+		va_start(ap, fmt);
+		vsnprintf(b->map->skipped_reason, sizeof(b->map->skipped_reason), fmt, ap);
+		va_end(ap);
+	}
+	b->map->skipped_pages += npages;
+}
+
+static int add_piece(struct builder *b, const struct piece *piece)
+{
+	if (b->npieces == b->room) {
+		size_t room = b->room ? b->room * 2 : 64;
+		struct piece *pieces = reallocarray(b->pieces, room, sizeof(*pieces));
+
+		if (!pieces)
+			return -ENOMEM;
+		b->pieces = pieces;
+		b->room = room;
+	}
+	b->pieces[b->npieces++] = *piece;
+	return 0;
+}
+
+static int foreign_holder(struct builder *b, const struct host_mapping *m)
+{
+	if (!b->is_foreign || !m->ino)
+		return 0;
+	if (m->dev != b->last_dev || m->ino != b->last_ino) {
+		b->last_foreign = b->is_foreign(b->ctx, m->dev, m->ino);
+		b->last_dev = m->dev;
+		b->last_ino = m->ino;
+	}
+	return b->last_foreign;
+}
+
+/* Whether memory behind @m may be this guest's RAM at all. */
+static bool mapping_is_ram(const struct host_mapping *m)
+{
+	if (!m->writable)
+		return false;
+	return m->backing == HOST_BACKING_ANON ? !m->shared :
+	       m->backing == HOST_BACKING_SHMEM || m->backing == HOST_BACKING_HUGETLB;
+}
+
+static int take_piece(struct builder *b, const struct host_mapping *m, const struct piece *piece)
+{
+	uint64_t npages = piece->segment.npages;
+	int pid;
+
+	if (!mapping_is_ram(m)) {
+		skip(b, npages, "slot %u shows %s, which is not guest RAM", piece->segment.slot,
+		     !m->writable			  ? "read-only memory" :
+		     m->backing == HOST_BACKING_FILE	  ? "a file's page cache" :
+		     m->backing == HOST_BACKING_SPECIAL ? "a device or special mapping" :
+							    "shared anonymous memory");
+		return 0;
+	}
+	pid = foreign_holder(b, m);
+	if (pid) {
+		skip(b, npages, "the file behind slot %u is also held by process %d",
+		     piece->segment.slot, pid);
+		return 0;
+	}
+	return add_piece(b, piece);
+}
+
+static size_t first_mapping(const struct host_mapping *maps, size_t nmaps, uint64_t hva)
+{
+	size_t low = 0, high = nmaps;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (maps[mid].end <= hva)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static int cut_slot(struct builder *b, const struct kvm_access_slot *slot)
+{
+	uint64_t at = slot->userspace_addr, end, mapped = 0;
+
+	if (slot->npages > HVA_END / PAGE_BYTES || at >= HVA_END || at % PAGE_BYTES) {
+		skip(b, slot->npages, "slot %u has an impossible address", slot->slot);
+		return 0;
+	}
+	end = at + slot->npages * PAGE_BYTES;
+	if (slot->flags & KVM_MEM_READONLY) {
+		skip(b, slot->npages, "slot %u is read-only (ROM or flash)", slot->slot);
+		return 0;
+	}
+	for (size_t i = first_mapping(b->maps, b->nmaps, at); i < b->nmaps; i++) {
+		const struct host_mapping *m = &b->maps[i];
+		uint64_t from = m->start > at ? m->start : at, to = m->end < end ? m->end : end;
+		struct piece piece = {
+			.segment = {.as_id = slot->as_id,
+				    .slot = slot->slot,
+				    .slot_gfn = slot->base_gfn},
+		};
+		int r;
+
+		if (m->start >= end)
+			break;
+		piece.hva = from;
+		piece.segment.npages = (to - from) / PAGE_BYTES;
+		piece.segment.gfn = slot->base_gfn + (from - at) / PAGE_BYTES;
+		piece.dev = m->ino ? m->dev : 0;
+		piece.ino = m->ino;
+		piece.offset = m->offset + (from - m->start);
+		mapped += piece.segment.npages;
+		r = take_piece(b, m, &piece);
+		if (r < 0)
+			return r;
+	}
+	if (mapped < slot->npages)
+		skip(b, slot->npages - mapped, "slot %u reaches beyond what its process maps",
+		     slot->slot);
+	return 0;
+}
+
+static int compare_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? -1 : a > b;
+}
+
+static int by_file(const void *va, const void *vb)
+{
+	const struct piece *a = va, *b = vb;
+	int c = compare_u64(a->dev, b->dev);
+
+	if (!c)
+		c = compare_u64(a->ino, b->ino);
+	if (!c)
+		c = compare_u64(a->offset, b->offset);
+	return c ? c : compare_u64(a->hva, b->hva);
+}
+
+static int by_hva(const void *va, const void *vb)
+{
+	const struct piece *a = va, *b = vb;
+
+	return compare_u64(a->hva, b->hva);
+}
+
+static int by_gfn(const void *va, const void *vb)
+{
+	const struct segment *a = va, *b = vb;
+	int c = compare_u64(a->as_id, b->as_id);
+
+	return c ? c : compare_u64(a->gfn, b->gfn);
+}
+
+static int by_slot(const void *va, const void *vb)
+{
+	const struct segment *a = va, *b = vb;
+	int c = compare_u64(a->as_id, b->as_id);
+
+	if (!c)
+		c = compare_u64(a->slot, b->slot);
+	return c ? c : compare_u64(a->gfn, b->gfn);
+}
+
+/* A file mapped twice is the same memory twice: only the first mapping of it counts. */
+static void drop_aliases(struct builder *b)
+{
+	const struct piece *owner = NULL;
+	size_t kept = 0;
+	uint64_t end = 0;
+
+	qsort(b->pieces, b->npieces, sizeof(*b->pieces), by_file);
+	for (size_t i = 0; i < b->npieces; i++) {
+		struct piece *p = &b->pieces[i];
+		bool same_file = owner && p->ino && p->ino == owner->ino && p->dev == owner->dev;
+
+		if (same_file && p->offset < end && p->hva - p->offset != owner->hva - owner->offset) {
+			skip(b, p->segment.npages, "slot %u shows memory that another slot shows",
+			     p->segment.slot);
+			continue;
+		}
+		b->pieces[kept] = *p;
+		if (!same_file || p->offset + p->segment.npages * PAGE_BYTES > end) {
+			end = p->offset + p->segment.npages * PAGE_BYTES;
+			owner = &b->pieces[kept];
+		}
+		kept++;
+	}
+	b->npieces = kept;
+}
+
+/* Pieces sorted by hva become areas, and segments that point into them. */
+static int lay_out(struct builder *b, uint64_t limit_pages, struct error *err)
+{
+	struct memmap *map = b->map;
+
+	map->areas = calloc(b->npieces + 1, sizeof(*map->areas));
+	map->segments = calloc(b->npieces + 1, sizeof(*map->segments));
+	map->by_slot = calloc(b->npieces + 1, sizeof(*map->by_slot));
+	if (!map->areas || !map->segments || !map->by_slot)
+		return -ENOMEM;
+	qsort(b->pieces, b->npieces, sizeof(*b->pieces), by_hva);
+	for (size_t i = 0; i < b->npieces; i++) {
+		struct piece *p = &b->pieces[i];
+		struct area *area = map->nareas ? &map->areas[map->nareas - 1] : NULL;
+		uint64_t end = p->hva + p->segment.npages * PAGE_BYTES;
+
+		if (!area || p->hva > area->hva + area->npages * PAGE_BYTES) {
+			uint64_t next = area ? area->index + area->npages : 0;
+
+			area = &map->areas[map->nareas++];
+			area->hva = p->hva;
+			area->npages = 0;
+			area->index = (next + 511) / 512 * 512 + p->hva / PAGE_BYTES % 512;
+		}
+		if (end > area->hva + area->npages * PAGE_BYTES)
+			area->npages = (end - area->hva) / PAGE_BYTES;
+		p->segment.index = area->index + (p->hva - area->hva) / PAGE_BYTES;
+		map->segments[map->nsegments++] = p->segment;
+		if (area->index + area->npages > limit_pages)
+			return error_set(err, -E2BIG,
+					 "its memory slots claim more than %llu MiB of RAM",
+					 (unsigned long long)(limit_pages * PAGE_BYTES >> 20));
+	}
+	for (size_t a = 0; a < map->nareas; a++)
+		map->ram_pages += map->areas[a].npages;
+	if (map->nareas)
+		map->npages = (map->areas[map->nareas - 1].index +
+			       map->areas[map->nareas - 1].npages + 511) / 512 * 512;
+	memcpy(map->by_slot, map->segments, map->nsegments * sizeof(*map->segments));
+	qsort(map->segments, map->nsegments, sizeof(*map->segments), by_gfn);
+	qsort(map->by_slot, map->nsegments, sizeof(*map->by_slot), by_slot);
+	return 0;
+}
+
+int memmap_build(const struct kvm_access_slot *slots, size_t nslots, uint64_t generation,
+		 const struct host_mapping *maps, size_t nmaps,
+		 int (*is_foreign)(void *ctx, uint64_t dev, uint64_t ino), void *ctx,
+		 uint64_t limit_pages, struct memmap **ret_map, struct error *err)
+{
+	struct builder b = {.maps = maps, .nmaps = nmaps, .is_foreign = is_foreign, .ctx = ctx};
+	int r = 0;
+
+	b.map = calloc(1, sizeof(*b.map));
+	if (!b.map)
+		return -ENOMEM;
+	b.map->generation = generation;
+	for (size_t i = 0; i < nslots && r >= 0; i++)
+		r = cut_slot(&b, &slots[i]);
+	if (r >= 0 && b.npieces) {
+		drop_aliases(&b);
+		r = lay_out(&b, limit_pages, err);
+	}
+	free(b.pieces);
+	if (r < 0) {
+		memmap_free(b.map);
+		return r;
+	}
+	*ret_map = b.map;
+	return 0;
+}
+
+void memmap_free(struct memmap *map)
+{
+	if (!map)
+		return;
+	free(map->areas);
+	free(map->segments);
+	free(map->by_slot);
+	free(map);
+}
+
+int memmap_same_layout(const struct memmap *a, const struct memmap *b)
+{
+	return a->nareas == b->nareas &&
+	       (!a->nareas || !memcmp(a->areas, b->areas, a->nareas * sizeof(*a->areas)));
+}
+
+const struct area *memmap_area_at(const struct memmap *map, uint64_t index)
+{
+	size_t low = 0, high = map->nareas;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		const struct area *area = &map->areas[mid];
+
+		if (index < area->index)
+			high = mid;
+		else if (index >= area->index + area->npages)
+			low = mid + 1;
+		else
+			return area;
+	}
+	return NULL;
+}
+
+uint64_t memmap_hva(const struct memmap *map, uint64_t index)
+{
+	const struct area *area = memmap_area_at(map, index);
+
+	return area ? area->hva + (index - area->index) * PAGE_BYTES : 0;
+}
+
+uint64_t memmap_index(const struct memmap *map, uint64_t hva)
+{
+	size_t low = 0, high = map->nareas;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		const struct area *area = &map->areas[mid];
+
+		if (hva < area->hva)
+			high = mid;
+		else if (hva >= area->hva + area->npages * PAGE_BYTES)
+			low = mid + 1;
+		else
+			return area->index + (hva - area->hva) / PAGE_BYTES;
+	}
+	return UINT64_MAX;
+}
+
+uint64_t memmap_ring_index(const struct memmap *map, uint32_t slot, uint64_t offset)
+{
+	uint32_t as_id = slot >> 16, id = slot & 0xffff;
+	size_t low = 0, high = map->nsegments;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		const struct segment *s = &map->by_slot[mid];
+		uint64_t first = s->gfn - s->slot_gfn;
+
+		if (as_id < s->as_id || (as_id == s->as_id && id < s->slot) ||
+		    (as_id == s->as_id && id == s->slot && offset < first))
+			high = mid;
+		else if (as_id == s->as_id && id == s->slot && offset - first < s->npages)
+			return s->index + (offset - first);
+		else
+			low = mid + 1;
+	}
+	return UINT64_MAX;
+}
+
+int memmap_still_ours(const struct memmap *map, const struct host_mapping *maps, size_t nmaps)
+{
+	for (size_t a = 0; a < map->nareas; a++) {
+		uint64_t at = map->areas[a].hva;
+		uint64_t end = at + map->areas[a].npages * PAGE_BYTES;
+
+		for (size_t i = first_mapping(maps, nmaps, at); at < end; i++) {
+			if (i == nmaps || maps[i].start > at || !mapping_is_ram(&maps[i]))
+				return 0;
+			at = maps[i].end;
+		}
+	}
+	return 1;
+}
