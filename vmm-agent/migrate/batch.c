@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Ask, drop, move, ask again: one call's worth at a time. */
+#include "migrate/batch.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/units.h"
+
+/* Most addresses in one call: BATCH_CALL_BYTES of 4 KiB pages. */
+#define CALL_MAX (BATCH_CALL_BYTES / PAGE_BYTES)
+
+/* How long a mover that waits for tokens may not notice that it is held. */
+#define WAIT_STEP_NS (50 * NSEC_PER_MSEC)
+
+struct call {
+	uint64_t hvas[CALL_MAX];
+	int status[CALL_MAX];
+	size_t unit[CALL_MAX]; /* index into the batch */
+	size_t n;
+};
+
+struct batch *batch_new(size_t n)
+{
+	return calloc(1, sizeof(struct batch) + n * sizeof(struct moved));
+}
+
+static int by_hva(const void *va, const void *vb)
+{
+	const struct moved *a = va, *b = vb;
+
+	return a->hva < b->hva ? -1 : a->hva > b->hva;
+}
+
+void batch_sort(struct batch *batch)
+{
+	qsort(batch->units, batch->n, sizeof(batch->units[0]), by_hva);
+}
+
+static enum cause cause_of(int status)
+{
+	switch (status) {
+	case -EBUSY:
+		return CAUSE_BUSY;
+	case -ENOMEM:
+		return CAUSE_NO_MEMORY;
+	case -EACCES:
+		return CAUSE_SHARED;
+	case -ENOENT:
+	case -EFAULT:
+		return CAUSE_NOT_MAPPED;
+	default:
+		return status >= 0 ? CAUSE_PINNED : CAUSE_OTHER;
+	}
+}
+
+static enum cause cause_of_call(long r)
+{
+	switch (r) {
+	case -EACCES:
+		return CAUSE_CPUSET;
+	case -ESRCH:
+		return CAUSE_GONE;
+	case -ENOMEM:
+		return CAUSE_NO_MEMORY;
+	default:
+		return CAUSE_OTHER;
+	}
+}
+
+static void unit_failed(struct batch *batch, size_t u, enum cause cause)
+{
+	batch->units[u].node = -1 - (int)cause;
+	batch->outcome.failed_pages[cause] += batch->units[u].pages;
+}
+
+static long ask(struct batch *batch, struct call *call)
+{
+	struct host_vm *vm = batch->lane->vm;
+
+	batch->outcome.queries++;
+	return vm->host->ops->vm_move(vm, call->n, call->hvas, -1, call->status);
+}
+
+/* Keep those whose status says that they lie on another node; account for the others. */
+static void drop_settled(struct batch *batch, struct call *call, bool after_move)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < call->n; i++) {
+		struct moved *unit = &batch->units[call->unit[i]];
+
+		if (call->status[i] == batch->node) {
+			unit->node = batch->node;
+			unit->was_there = !after_move;
+			if (after_move)
+				batch->outcome.moved_pages += unit->pages;
+			else
+				batch->outcome.there_pages += unit->pages;
+		} else if (call->status[i] < 0) {
+			unit_failed(batch, call->unit[i], cause_of(call->status[i]));
+		} else {
+			call->hvas[kept] = call->hvas[i];
+			call->unit[kept] = call->unit[i];
+			kept++;
+		}
+	}
+	call->n = kept;
+}
+
+static void fail_all(struct batch *batch, struct call *call, enum cause cause)
+{
+	for (size_t i = 0; i < call->n; i++)
+		unit_failed(batch, call->unit[i], cause);
+	call->n = 0;
+}
+
+/*
+ * What the kernel said of each page in the moving call, before the second
+ * question overwrote it: the reason, where it gave one.
+ */
+static void note_reasons(struct batch *batch, const struct call *call)
+{
+	for (size_t i = 0; i < call->n; i++)
+		batch->units[call->unit[i]].node =
+			call->status[i] < 0 && call->status[i] != -EINPROGRESS ?
+				-1 - (int)cause_of(call->status[i]) :
+				0;
+}
+
+/*
+ * After a call that did not move everything: pages for which the kernel gave a
+ * reason are done with.  Return: whether there were any.
+ */
+static bool drop_refused(struct batch *batch, struct call *call)
+{
+	size_t kept = 0, n = call->n;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t u = call->unit[i];
+		int noted = batch->units[u].node;
+
+		if (noted < 0) {
+			unit_failed(batch, u, (enum cause)(-1 - noted));
+			continue;
+		}
+		call->hvas[kept] = call->hvas[i];
+		call->unit[kept++] = u;
+	}
+	call->n = kept;
+	return kept < n;
+}
+
+/*
+ * The kernel collects pages into one list and tries it when a page is refused
+ * or the call ends; a list that cannot be moved whole ends the call.  So while
+ * a round moves a page or refuses one, the rest may not have been tried and
+ * goes again; once a round does neither, all of the rest was in its one list
+ * and has been tried.  Source: do_pages_move(), mm/migrate.c, Linux 6.12.
+ */
+static void move_call(struct batch *batch, struct call *call)
+{
+	struct host_vm *vm = batch->lane->vm;
+
+	for (int round = 0; call->n && round < BATCH_ROUNDS; round++) {
+		long r = vm->host->ops->vm_move(vm, call->n, call->hvas, batch->node, call->status);
+		size_t before;
+		bool progress;
+
+		batch->outcome.calls++;
+		if (r == -ESRCH) {
+			fail_all(batch, call, CAUSE_GONE);
+			return;
+		}
+		note_reasons(batch, call);
+		if (ask(batch, call) < 0) {
+			fail_all(batch, call, CAUSE_GONE);
+			return;
+		}
+		before = call->n;
+		drop_settled(batch, call, true);
+		progress = call->n < before;
+		if (r < 0) {
+			fail_all(batch, call, cause_of_call(r));
+			return;
+		}
+		progress |= drop_refused(batch, call);
+		if (!progress)
+			break;
+	}
+	fail_all(batch, call, CAUSE_PINNED);
+}
+
+/* As many units from @at on as fit one call and the pace; waits for tokens. */
+static size_t fill_call(struct batch *batch, struct call *call, size_t at,
+			const atomic_bool *keep_going)
+{
+	struct host *host = batch->lane->vm->host;
+	uint64_t unit_bytes = batch->units[at].pages * PAGE_BYTES, wanted = 0, grant = 0;
+
+	for (size_t u = at; u < batch->n && u - at < CALL_MAX; u++) {
+		uint64_t bytes = batch->units[u].pages * PAGE_BYTES;
+
+		if (wanted + bytes > BATCH_CALL_BYTES && wanted)
+			break;
+		wanted += bytes;
+	}
+	for (;;) {
+		uint64_t now_ns = host->ops->now_ns(host), wait_ns;
+
+		if (atomic_load(&batch->lane->hold) || !atomic_load(keep_going))
+			return 0;
+		grant = pace_grant(batch->host_pace, wanted, unit_bytes, now_ns);
+		if (grant) {
+			uint64_t own = pace_grant(batch->pace, grant, unit_bytes, now_ns);
+
+			pace_return(batch->host_pace, grant - own);
+			grant = own;
+		}
+		if (grant)
+			break;
+		wait_ns = pace_wait_ns(batch->pace, unit_bytes, now_ns);
+		if (wait_ns < pace_wait_ns(batch->host_pace, unit_bytes, now_ns))
+			wait_ns = pace_wait_ns(batch->host_pace, unit_bytes, now_ns);
+		host->ops->sleep_ns(host, wait_ns < WAIT_STEP_NS ? wait_ns + 1 : WAIT_STEP_NS);
+	}
+	for (call->n = 0; at < batch->n && call->n < CALL_MAX; at++) {
+		uint64_t bytes = batch->units[at].pages * PAGE_BYTES;
+
+		if (bytes > grant)
+			break;
+		grant -= bytes;
+		call->hvas[call->n] = batch->units[at].hva;
+		call->unit[call->n++] = at;
+	}
+	pace_return(batch->pace, grant);
+	pace_return(batch->host_pace, grant);
+	return call->n;
+}
+
+void batch_carry_out(struct batch *batch, const atomic_bool *keep_going)
+{
+	struct lane *lane = batch->lane;
+	_cleanup_(freep) struct call *call = malloc(sizeof(*call));
+	size_t at = 0;
+
+	atomic_fetch_sub(&lane->queued_pages[batch->direction], batch->pages);
+	atomic_fetch_add(&lane->inflight_pages[batch->direction], batch->pages);
+	while (call && at < batch->n) {
+		size_t n = fill_call(batch, call, at, keep_going);
+		uint64_t there = batch->outcome.there_pages, moved = batch->outcome.moved_pages;
+
+		if (!n)
+			break;
+		at += n;
+		if (ask(batch, call) < 0) {
+			fail_all(batch, call, CAUSE_GONE);
+			continue;
+		}
+		drop_settled(batch, call, false);
+		/* What was there already costs the guest nothing of its rate. */
+		pace_return(batch->pace, (batch->outcome.there_pages - there) * PAGE_BYTES);
+		pace_return(batch->host_pace, (batch->outcome.there_pages - there) * PAGE_BYTES);
+		move_call(batch, call);
+		moved = batch->outcome.moved_pages - moved;
+		atomic_fetch_add(&lane->moved_pages[batch->direction], moved);
+	}
+	for (; at < batch->n; at++)
+		unit_failed(batch, at, CAUSE_STALE);
+	atomic_fetch_sub(&lane->inflight_pages[batch->direction], batch->pages);
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Linear probing with tombstones, rebuilt when it grows. */
+#include "migrate/quarantine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/units.h"
+
+struct quarantined {
+	uint64_t key; /* index + 1; 0 is free */
+	uint64_t until_ns;
+	uint32_t failures; /* 0: moved meanwhile, the place is kept for probing */
+};
+
+/* Seconds before the first retry; 0: not a matter of the page. */
+static const uint32_t first_delay_s[CAUSE_COUNT] = {
+	[CAUSE_BUSY] = 1,   /* isolated for reclaim or compaction: soon over */
+	[CAUSE_PINNED] = 4, /* O_DIRECT pins last milliseconds, VFIO's for ever */
+	[CAUSE_SHARED] = 30,
+	[CAUSE_NOT_MAPPED] = 4,
+	[CAUSE_OTHER] = 10,
+};
+
+void quarantine_init(struct quarantine *q)
+{
+	memset(q, 0, sizeof(*q));
+}
+
+void quarantine_deinit(struct quarantine *q)
+{
+	free(q->slots);
+	quarantine_init(q);
+}
+
+static struct quarantined *slot_of(struct quarantined *slots, size_t room, uint64_t index)
+{
+	size_t at = (size_t)((index + 1) * 0x9e3779b97f4a7c15ULL >> 32) & (room - 1);
+
+	while (slots[at].key && slots[at].key != index + 1)
+		at = (at + 1) & (room - 1);
+	return &slots[at];
+}
+
+static bool grow(struct quarantine *q)
+{
+	size_t room = q->room ? q->room * 2 : 256, n = 0;
+	struct quarantined *slots = calloc(room, sizeof(*slots));
+
+	if (!slots)
+		return false;
+	for (size_t i = 0; i < q->room; i++) {
+		if (!q->slots[i].key || !q->slots[i].failures)
+			continue;
+		*slot_of(slots, room, q->slots[i].key - 1) = q->slots[i];
+		n++;
+	}
+	free(q->slots);
+	*q = (struct quarantine){.slots = slots, .room = room, .n = n};
+	return true;
+}
+
+void quarantine_add(struct quarantine *q, uint64_t index, enum cause cause, uint64_t now_ns)
+{
+	struct quarantined *s;
+	uint64_t delay_s = first_delay_s[cause];
+
+	if (!delay_s)
+		return;
+	if (2 * (q->n + 1) > q->room && (q->n >= QUARANTINE_MAX || !grow(q)))
+		return;
+	s = slot_of(q->slots, q->room, index);
+	if (!s->key) {
+		s->key = index + 1;
+		q->n++;
+	}
+	for (uint32_t f = 0; f < s->failures && delay_s < QUARANTINE_MAX_DELAY_S; f++)
+		delay_s *= 2;
+	if (delay_s > QUARANTINE_MAX_DELAY_S)
+		delay_s = QUARANTINE_MAX_DELAY_S;
+	s->failures++;
+	s->until_ns = now_ns + delay_s * NSEC_PER_SEC;
+}
+
+void quarantine_remove(struct quarantine *q, uint64_t index)
+{
+	if (q->room) {
+		struct quarantined *s = slot_of(q->slots, q->room, index);
+
+		s->failures = 0;
+		s->until_ns = 0;
+	}
+}
+
+bool quarantine_bars(const struct quarantine *q, uint64_t index, uint64_t now_ns)
+{
+	return q->room && slot_of(q->slots, q->room, index)->until_ns > now_ns;
+}
