@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The whole: discover, harvest, heat, plan, migrate, report, guest by guest.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/config.h"
+#include "agent/guest.h"
+#include "base/loop.h"
+#include "harvest/worker.h"
+#include "host/host.h"
+#include "migrate/mover.h"
+#include "report/control.h"
+#include "report/publish.h"
+
+/**
+ * struct agent - all mutable state, owned by the loop thread
+ * @now_ns: read once per turn
+ * @nodes: refreshed every second; @nodes_epoch grows when the set of nodes changes
+ * @kvm: what KVM offers, looked at with each scan while it is not patched
+ * @control: NULL in tests
+ */
+struct agent {
+	struct config config;
+	struct host *host;
+	struct loop *loop;
+	uint64_t now_ns;
+	uint64_t started_ns;
+	struct host_node nodes[HOST_MAX_NODES];
+	size_t nnodes;
+	size_t nodes_left_out;
+	uint64_t nodes_epoch;
+	uint64_t nodes_due_ns;
+	enum host_kvm kvm;
+	char kvm_why[REPORT_REASON_MAX];
+	char nodes_why[REPORT_REASON_MAX];
+	char find_why[REPORT_REASON_MAX];
+	uint64_t scan_due_ns;
+	struct guest *guests;
+	size_t nguests;
+	uint64_t next_guest_id;
+	struct host_found *refused; /* processes that could not be opened, said once each */
+	size_t nrefused;
+	struct workers *workers;
+	struct mover *mover;
+	struct queue *moved;
+	struct publisher *publisher;
+	struct control *control;
+	uint64_t report_due_ns;
+	uint64_t passes;
+	uint64_t policy_errors;
+	char last_policy_error[REPORT_REASON_MAX];
+};
+
+/**
+ * agent_new() - threads started, nothing harvested yet
+ * @with_sockets: serve the control and hook sockets of @config
+ * @host: borrowed, outlives the agent
+ * Return: 0 or a negative errno with a sentence.
+ */
+int agent_new(const struct config *config, struct host *host, bool with_sockets,
+	      struct agent **ret_agent, struct error *err);
+
+/** agent_free() - stop moving, leave pages where they are, free everything.  NULL is fine. */
+struct agent *agent_free(struct agent *agent);
+
+/** agent_turn() - wait for work, at most @timeout_ms, and do it: a negative errno ends the daemon */
+int agent_turn(struct agent *agent, int timeout_ms);
+
+/** agent_find() - the guest called @name, NULL if there is none */
+struct guest *agent_find(struct agent *agent, const char *name);
+
+/* agent_discover.c */
+void agent_scan(struct agent *agent);
+void agent_refresh_nodes(struct agent *agent);
+void agent_guest_gone(struct agent *agent, struct guest *guest);
+void agent_drop_gone(struct agent *agent);
+
+/* agent_policy.c */
+void agent_read_policy(struct agent *agent, struct guest *guest);
+void agent_notify(struct agent *agent, struct control_request *request);
+void agent_take_requests(struct agent *agent);
+
+/* agent_pass.c */
+void agent_start_passes(struct agent *agent);
+void agent_finish_passes(struct agent *agent);
+
+/* agent_move.c */
+void agent_plan_and_move(struct agent *agent, struct guest *guest);
+void agent_finish_batches(struct agent *agent);
+
+/* agent_report.c */
+enum guest_state agent_judge(struct agent *agent, struct guest *guest);
+void agent_publish(struct agent *agent);

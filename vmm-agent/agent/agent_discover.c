@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Guests come and go. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "agent/agent.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/units.h"
+
+/* How long a guest that is gone is still shown: long enough for a person to see it. */
+#define GONE_SHOWN_NS (5 * NSEC_PER_SEC)
+
+/* Free memory of nodes changes all the time; a second is what a plan may be off by. */
+#define NODES_NS NSEC_PER_SEC
+
+static bool same_nodes(const struct agent *agent, const struct host_node *nodes, size_t n)
+{
+	bool same = n == agent->nnodes;
+
+	for (size_t i = 0; same && i < n; i++)
+		same = nodes[i].id == agent->nodes[i].id;
+	return same;
+}
+
+void agent_refresh_nodes(struct agent *agent)
+{
+	struct host_node nodes[HOST_MAX_NODES];
+	struct error err = {0};
+	size_t n = 0, left_out = 0;
+
+	if (agent->now_ns < agent->nodes_due_ns)
+		return;
+	agent->nodes_due_ns = agent->now_ns + NODES_NS;
+	if (agent->host->ops->nodes(agent->host, nodes, &n, &left_out, &err) < 0) {
+		if (strcmp(agent->nodes_why, err.text))
+			log_at(LOG_WARN, "%s; nothing can be moved", err.text);
+		snprintf(agent->nodes_why, sizeof(agent->nodes_why), "%.250s", err.text);
+		return;
+	}
+	agent->nodes_why[0] = '\0';
+	/* Heat maps know nodes by their index: another set of nodes makes them worthless. */
+	if (!same_nodes(agent, nodes, n)) {
+		agent->nodes_epoch++;
+		for (struct guest *g = agent->guests; g; g = g->next)
+			g->wants_layout = true;
+	}
+	memcpy(agent->nodes, nodes, sizeof(nodes));
+	agent->nnodes = n;
+	agent->nodes_left_out = left_out;
+}
+
+static void process_ended(void *ctx, uint32_t events)
+{
+	struct guest *guest = ctx;
+
+	(void)events;
+	/* Only a mark here; the turn does the rest with the agent at hand. */
+	guest->gone = true;
+}
+
+void agent_guest_gone(struct agent *agent, struct guest *guest)
+{
+	if (guest->gone_ns)
+		return;
+	guest->gone = true;
+	guest->gone_ns = agent->now_ns;
+	atomic_store(&guest->lane.hold, true);
+	loop_remove(agent->loop, agent->host->ops->vm_watch_fd(guest->vm));
+	agent->host->ops->vm_detach(guest->vm);
+	agent_judge(agent, guest);
+	log_at(LOG_NOTE, "guest '%s' (pid %d) is gone", guest->report.name, guest->found.pid);
+	agent->report_due_ns = agent->now_ns;
+}
+
+void agent_drop_gone(struct agent *agent)
+{
+	struct guest **at = &agent->guests;
+
+	while (*at) {
+		struct guest *guest = *at;
+
+		if (guest->gone && !guest->gone_ns)
+			agent_guest_gone(agent, guest);
+		if (!guest->gone || !guest_is_idle(guest) ||
+		    agent->now_ns < guest->gone_ns + GONE_SHOWN_NS) {
+			at = &guest->next;
+			continue;
+		}
+		*at = guest->next;
+		agent->nguests--;
+		guest_free(guest);
+		agent->report_due_ns = agent->now_ns;
+	}
+}
+
+static struct guest *find_process(struct agent *agent, const struct host_found *found)
+{
+	for (struct guest *g = agent->guests; g; g = g->next)
+		if (!g->gone && g->found.pid == found->pid &&
+		    g->found.start_time == found->start_time)
+			return g;
+	return NULL;
+}
+
+/* Two guests may bear one name; the later one is told apart by its pid. */
+static void make_name_unique(struct agent *agent, struct guest *guest)
+{
+	struct guest *other = agent_find(agent, guest->report.name);
+
+	if (other && other->gone)
+		return; /* its successor: the old one is dropped soon */
+	if (other)
+		snprintf(guest->report.name, sizeof(guest->report.name), "%.230s#%d",
+			 guest->found.name, guest->found.pid);
+}
+
+static bool was_refused(const struct agent *agent, const struct host_found *found)
+{
+	for (size_t i = 0; i < agent->nrefused; i++)
+		if (agent->refused[i].pid == found->pid &&
+		    agent->refused[i].start_time == found->start_time)
+			return true;
+	return false;
+}
+
+static int adopt(struct agent *agent, const struct host_found *found)
+{
+	const struct host_ops *ops = agent->host->ops;
+	struct error source = {0}, err = {0};
+	struct host_vm *vm = NULL;
+	struct guest *guest;
+	int r = ops->vm_open(agent->host, found, &vm, &source, &err);
+
+	if (r < 0) {
+		if (r != -ESRCH && !was_refused(agent, found))
+			log_at(LOG_WARN, "%s; it is left alone", error_text(&err, r));
+		return r;
+	}
+	guest = guest_new(++agent->next_guest_id, found, vm);
+	if (!guest) {
+		ops->vm_close(vm);
+		return -ENOMEM;
+	}
+	make_name_unique(agent, guest);
+	if (source.code)
+		snprintf(guest->source, sizeof(guest->source), "%.250s", source.text);
+	pace_init(&guest->pace, agent->config.rate_mib_per_s << 20, agent->now_ns);
+	r = loop_add(agent->loop, ops->vm_watch_fd(vm), EPOLLIN, process_ended, guest);
+	if (r < 0) {
+		guest_free(guest);
+		return r;
+	}
+	guest->next = agent->guests;
+	agent->guests = guest;
+	agent->nguests++;
+	guest->due_ns = agent->now_ns;
+	agent_read_policy(agent, guest);
+	agent_judge(agent, guest);
+	log_at(LOG_NOTE, "guest '%s' (pid %d) adopted: %s, %s", guest->report.name, found->pid,
+	       state_name(guest->state), guest->report.reason);
+	agent->report_due_ns = agent->now_ns;
+	return 0;
+}
+
+static void look_at_kvm(struct agent *agent)
+{
+	struct error why = {0};
+	enum host_kvm kvm = agent->host->ops->kvm(agent->host, &why);
+
+	if (kvm != HOST_KVM_PATCHED && strcmp(agent->kvm_why, why.text))
+		log_at(LOG_WARN, "%s; guests are shown and not moved", why.text);
+	else if (kvm == HOST_KVM_PATCHED && agent->kvm != kvm)
+		log_at(LOG_NOTE, "KVM offers access fds");
+	agent->kvm = kvm;
+	snprintf(agent->kvm_why, sizeof(agent->kvm_why), "%.250s",
+		 kvm == HOST_KVM_PATCHED ? "" : why.text);
+}
+
+void agent_scan(struct agent *agent)
+{
+	_cleanup_(freep) struct host_found *found = NULL;
+	struct host_found *refused;
+	struct error err = {0};
+	size_t n = 0, nrefused = 0;
+
+	agent->scan_due_ns = agent->now_ns + agent->config.scan_ms * NSEC_PER_MSEC;
+	if (agent->kvm != HOST_KVM_PATCHED)
+		look_at_kvm(agent);
+	if (agent->host->ops->find(agent->host, &found, &n, &err) < 0) {
+		if (strcmp(agent->find_why, err.text))
+			log_at(LOG_WARN, "%s; new guests are not seen", err.text);
+		snprintf(agent->find_why, sizeof(agent->find_why), "%.250s", err.text);
+		return;
+	}
+	agent->find_why[0] = '\0';
+	for (struct guest *g = agent->guests; g; g = g->next)
+		if (!g->gone && !agent->host->ops->vm_alive(g->vm))
+			agent_guest_gone(agent, g);
+	refused = calloc(n + 1, sizeof(*refused));
+	for (size_t i = 0; i < n; i++)
+		if (!find_process(agent, &found[i]) && adopt(agent, &found[i]) < 0 && refused)
+			refused[nrefused++] = found[i];
+	free(agent->refused);
+	agent->refused = refused;
+	agent->nrefused = nrefused;
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* From a plan to the mover, and from its outcome back into the heat map. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/agent.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/units.h"
+
+/* Without a rate a plan is bounded all the same: 1 GiB, so that it does not grow stale. */
+#define PLAN_PAGES_MAX 262144
+#define PLAN_PAGES_MIN 512
+
+struct barred_ctx {
+	const struct quarantine *quarantine;
+	uint64_t now_ns;
+};
+
+static bool is_barred(const void *ctx, uint64_t index)
+{
+	const struct barred_ctx *barred = ctx;
+
+	return quarantine_bars(barred->quarantine, index, barred->now_ns);
+}
+
+/* What the pace can carry until the next plan; more would only grow old in the queue. */
+static uint64_t plan_pages(const struct agent *agent)
+{
+	uint64_t rate = agent->config.rate_mib_per_s, pages;
+
+	if (!rate)
+		return PLAN_PAGES_MAX;
+	pages = (rate << 20) / PAGE_BYTES * agent->config.period_ms / 1000;
+	if (pages > PLAN_PAGES_MAX)
+		return PLAN_PAGES_MAX;
+	return pages < PLAN_PAGES_MIN ? PLAN_PAGES_MIN : pages;
+}
+
+static struct plan *make_plan(struct agent *agent, struct guest *guest)
+{
+	struct barred_ctx barred = {.quarantine = &guest->quarantine, .now_ns = agent->now_ns};
+	struct plan_input in = {
+		.heat = guest->heat,
+		.histogram = &guest->histogram,
+		.nodes = agent->nodes,
+		.nnodes = agent->nnodes,
+		.vcpu_nodes = guest->facts.vcpu_nodes,
+		.allowed_nodes = guest->facts.allowed_nodes,
+		.policy = guest->policy,
+		.share_pages = guest->policy.dram_limited ?
+				       guest->policy.dram_max_bytes / PAGE_BYTES :
+				       UINT64_MAX,
+		.max_pages = plan_pages(agent),
+		.headroom_bytes = agent->config.headroom_mib << 20,
+		.barred = is_barred,
+		.barred_ctx = &barred,
+	};
+	struct plan *plan = NULL;
+
+	return plan_build(&in, &plan) < 0 ? NULL : plan;
+}
+
+static void note_plan(struct agent *agent, struct guest *guest, const struct plan *plan)
+{
+	struct report_guest *r = &guest->report;
+
+	guest->dram_none = plan->dram_none;
+	guest->cxl_none = plan->cxl_none;
+	r->target_node = plan->target < 0 ? -1 : agent->nodes[plan->target].id;
+	r->would_promote_pages = plan->promote_pages;
+	r->would_demote_pages = plan->demote_pages;
+}
+
+static struct batch *make_batch(struct agent *agent, struct guest *guest, const struct plan *plan,
+				enum direction direction)
+{
+	struct batch *batch = batch_new(plan->n);
+
+	if (!batch)
+		return NULL;
+	batch->lane = &guest->lane;
+	batch->guest = guest->id;
+	batch->layout = guest->layout_id;
+	batch->direction = direction;
+	batch->pace = &guest->pace;
+	for (size_t i = 0; i < plan->n; i++) {
+		const struct planned *move = &plan->moves[i];
+		uint64_t hva = memmap_hva(guest->map, move->index);
+
+		if (move->direction != direction || !hva)
+			continue;
+		batch->node = agent->nodes[move->node].id;
+		batch->units[batch->n++] = (struct moved){
+			.hva = hva,
+			.index = move->index,
+			.pages = move->pages,
+			.node = -1,
+		};
+		batch->pages += move->pages;
+	}
+	if (!batch->n) {
+		free(batch);
+		return NULL;
+	}
+	batch_sort(batch);
+	return batch;
+}
+
+static void send_batch(struct agent *agent, struct guest *guest, struct batch *batch)
+{
+	if (!batch)
+		return;
+	atomic_fetch_add(&guest->lane.queued_pages[batch->direction], batch->pages);
+	if (mover_put(agent->mover, batch) < 0) {
+		atomic_fetch_sub(&guest->lane.queued_pages[batch->direction], batch->pages);
+		free(batch);
+		return;
+	}
+	guest->batches++;
+}
+
+/* Since the layout was read the process may have mapped something else over its RAM. */
+static bool memory_is_still_ours(struct guest *guest)
+{
+	_cleanup_(freep) struct host_mapping *maps = NULL;
+	size_t nmaps = 0;
+
+	if (guest->vm->host->ops->vm_maps(guest->vm, &maps, &nmaps, NULL) < 0)
+		return false;
+	return memmap_still_ours(guest->map, maps, nmaps);
+}
+
+static void carry_out(struct agent *agent, struct guest *guest, const struct plan *plan)
+{
+	if (!plan->n)
+		return;
+	if (!agent->host->ops->vm_alive(guest->vm)) {
+		agent_guest_gone(agent, guest);
+		return;
+	}
+	if (!memory_is_still_ours(guest)) {
+		guest->wants_layout = true;
+		return;
+	}
+	/* Demotions first: they make the room that the next plan's promotions take. */
+	send_batch(agent, guest, make_batch(agent, guest, plan, DIRECTION_DEMOTE));
+	send_batch(agent, guest, make_batch(agent, guest, plan, DIRECTION_PROMOTE));
+}
+
+void agent_plan_and_move(struct agent *agent, struct guest *guest)
+{
+	struct plan *plan = make_plan(agent, guest);
+	enum guest_state state;
+
+	if (!plan)
+		return;
+	note_plan(agent, guest, plan);
+	state = agent_judge(agent, guest);
+	/* While a plan is on its way no second one is sent after it: it would know less. */
+	if (state == STATE_ACTIVE && guest->policy.mode != MODE_OBSERVE && !guest->batches)
+		carry_out(agent, guest, plan);
+	plan_free(plan);
+}
+
+static int node_index(const struct agent *agent, int id)
+{
+	for (size_t n = 0; n < agent->nnodes; n++)
+		if (agent->nodes[n].id == id)
+			return (int)n;
+	return -1;
+}
+
+static void take_unit(struct agent *agent, struct guest *guest, const struct batch *batch,
+		      const struct moved *unit, int node)
+{
+	if (unit->node < 0) {
+		quarantine_add(&guest->quarantine, unit->index, (enum cause)(-1 - unit->node),
+			       agent->now_ns);
+		return;
+	}
+	quarantine_remove(&guest->quarantine, unit->index);
+	if (!unit->was_there)
+		heatmap_moved(guest->heat, unit->index, unit->pages, (unsigned int)node,
+			      batch->direction == DIRECTION_PROMOTE);
+	else
+		for (uint64_t i = 0; i < unit->pages; i++)
+			heatmap_place(guest->heat, unit->index + i, node);
+}
+
+static void finish_batch(struct agent *agent, struct guest *guest, const struct batch *batch)
+{
+	struct report_direction *dir = &guest->report.dir[batch->direction];
+	int node = node_index(agent, batch->node);
+
+	guest->batches--;
+	for (int c = 0; c < CAUSE_COUNT; c++)
+		dir->failed_pages[c] += batch->outcome.failed_pages[c];
+	dir->there_pages += batch->outcome.there_pages;
+	dir->calls += batch->outcome.calls;
+	dir->queries += batch->outcome.queries;
+	if (batch->outcome.failed_pages[CAUSE_GONE] && !guest->gone &&
+	    !agent->host->ops->vm_alive(guest->vm))
+		agent_guest_gone(agent, guest);
+	if (batch->layout != guest->layout_id || node < 0 || !guest->heat ||
+	    guest->nodes_epoch != agent->nodes_epoch)
+		return;
+	for (size_t u = 0; u < batch->n; u++)
+		take_unit(agent, guest, batch, &batch->units[u], node);
+	histogram_build(guest->heat, agent->nnodes, &guest->histogram);
+}
+
+void agent_finish_batches(struct agent *agent)
+{
+	struct batch *batch;
+
+	agent->now_ns = agent->host->ops->now_ns(agent->host);
+	while ((batch = queue_take(agent->moved))) {
+		for (struct guest *g = agent->guests; g; g = g->next)
+			if (g->id == batch->guest)
+				finish_batch(agent, g, batch);
+		free(batch);
+		agent->report_due_ns = agent->now_ns;
+	}
+}

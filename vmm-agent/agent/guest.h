@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One guest as the agent knows it: what each room said of it last.
+ *
+ * Owned by the loop thread.  While @pass is set a harvest worker reads map and
+ * rings; while @batches is not zero the mover uses lane, pace and vm.  A guest
+ * is freed only when neither is the case.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/lifecycle.h"
+#include "base/error.h"
+#include "discover/memslot.h"
+#include "harvest/ring.h"
+#include "harvest/worker.h"
+#include "heat/heatmap.h"
+#include "heat/histogram.h"
+#include "host/host.h"
+#include "migrate/batch.h"
+#include "migrate/quarantine.h"
+#include "plan/plan.h"
+#include "plan/policy.h"
+#include "report/report.h"
+
+/**
+ * struct guest - see the file
+ * @id: never reused; @found: process and name
+ * @source: why accesses cannot be seen, "" if they can; @layout: why the layout is unusable, ""
+ * @layout_id: grows with every layout, so that batches of an older one can be told
+ * @nodes_epoch: node set that @heat was made for; node indices of another one mean nothing
+ * @wants_layout: read the memslot table before the next pass
+ * @metadata: policy from the domain's XML, if @has_metadata
+ * @due_ns: of the next pass; @failures: passes failed in a row
+ * @report: its numbers, kept up by the loop and copied into each report
+ * @rate_pages, @rate_ns: moved since when, for bytes per second
+ */
+struct guest {
+	struct guest *next;
+	uint64_t id;
+	struct host_found found;
+	struct host_vm *vm;
+	char source[REPORT_REASON_MAX];
+	char layout[REPORT_REASON_MAX];
+	struct memmap *map;
+	uint64_t layout_id;
+	bool wants_layout;
+	struct heatmap *heat;
+	struct ring_set *rings;
+	uint64_t nodes_epoch;
+	unsigned int passes_until_rescan;
+	uint64_t slice_from;
+	struct histogram histogram;
+	struct host_facts facts;
+	struct policy policy;
+	struct policy metadata;
+	bool has_metadata;
+	struct quarantine quarantine;
+	struct lane lane;
+	struct pace pace;
+	struct pass *pass;
+	unsigned int batches;
+	bool paused;
+	bool gone;
+	uint64_t gone_ns;
+	uint64_t due_ns;
+	unsigned int failures;
+	enum place_none dram_none;
+	enum place_none cxl_none;
+	enum guest_state state;
+	struct report_guest report;
+	uint64_t rate_pages[DIRECTION_COUNT];
+	uint64_t rate_ns[DIRECTION_COUNT];
+};
+
+/** guest_new() - take @vm; NULL when out of memory, @vm is then the caller's still */
+struct guest *guest_new(uint64_t id, const struct host_found *found, struct host_vm *vm);
+
+/** guest_free() - no worker and no mover may have it; closes its vm */
+struct guest *guest_free(struct guest *guest);
+
+/**
+ * guest_read_layout() - memslot table and mappings into a memmap, keeping the heat of what stays
+ * @nnodes, @nodes_epoch: the host's nodes; heat of another epoch is forgotten
+ * @host_bytes: RAM of the host, which bounds what a guest may claim
+ * Return: 0, or a negative errno with @guest->layout set; -EAGAIN while the table changes.
+ */
+int guest_read_layout(struct guest *guest, size_t nnodes, uint64_t nodes_epoch,
+		      uint64_t host_bytes);
+
+/** guest_is_idle() - whether no other thread has anything of it */
+bool guest_is_idle(const struct guest *guest);
