@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A small machine with state that stands in for a kernel: nodes, processes
+ * with guests, pages that lie somewhere and are touched, a clock that jumps.
+ *
+ * It implements struct host_ops, so that the very same rooms run on it in unit
+ * tests and simulations.  All functions may be called while workers and mover
+ * are inside; a lock makes each of them one step.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "host/host.h"
+
+struct machine;
+struct machine_guest;
+
+/**
+ * struct machine_counts - what was asked of the machine
+ * @moves, @queries: vm_move() with and without a destination; @moved_pages: by it
+ * @harvests: calls; @open_vms: opened and not closed
+ * @longest_move_bytes: most that one moving call took
+ */
+struct machine_counts {
+	uint64_t moves;
+	uint64_t queries;
+	uint64_t moved_pages;
+	uint64_t harvests;
+	uint64_t open_vms;
+	uint64_t longest_move_bytes;
+};
+
+/** machine_new() - without nodes and guests, at time 1 s; NULL when out of memory */
+struct machine *machine_new(void);
+
+/** machine_free() - guests that an agent still holds must be closed before */
+struct machine *machine_free(struct machine *machine);
+
+/** machine_host() - borrowed; its free operation does nothing */
+struct host *machine_host(struct machine *machine);
+
+/** machine_set_kvm() - what host_ops.kvm answers; patched at first */
+void machine_set_kvm(struct machine *machine, enum host_kvm kvm);
+
+/** machine_add_node() - with room for @pages; @rank as in struct host_node */
+void machine_add_node(struct machine *machine, int id, bool has_cpu, int rank, uint64_t pages);
+
+/** machine_use_node() - @pages of a node are taken (or, negative, given back) by others */
+void machine_use_node(struct machine *machine, int id, int64_t pages);
+
+/** machine_advance() - let time pass */
+void machine_advance(struct machine *machine, uint64_t ns);
+
+/**
+ * machine_add_guest() - a process with @npages of RAM on node @node, one slot from gfn 0 on
+ * @large: mapped for the guest by 2 MiB entries
+ * The pages are populated and mapped, not yet accessed.
+ */
+struct machine_guest *machine_add_guest(struct machine *machine, const char *name, size_t npages,
+					int node, bool large);
+
+/** machine_kill() - the process ends; @guest must not be used again after the agent let go */
+void machine_kill(struct machine_guest *guest);
+
+/** machine_touch() - the guest accesses page @page (of its RAM); a hole is populated */
+void machine_touch(struct machine_guest *guest, size_t page, bool write);
+
+/** machine_first_touch() - the node on which the guest's holes are populated */
+void machine_first_touch(struct machine_guest *guest, int node);
+
+/** machine_node_of() - where a page lies, -1 if it is a hole */
+int machine_node_of(struct machine_guest *guest, size_t page);
+
+/** machine_pages_on() - how many of its pages lie on @node */
+size_t machine_pages_on(struct machine_guest *guest, int node);
+
+/** machine_discard() - the page becomes a hole, as by a balloon */
+void machine_discard(struct machine_guest *guest, size_t page);
+
+/** machine_pin() - the page cannot be moved while pinned */
+void machine_pin(struct machine_guest *guest, size_t page, bool pinned);
+
+/** machine_busy() - the page is isolated by somebody else while busy */
+void machine_busy(struct machine_guest *guest, size_t page, bool busy);
+
+/** machine_set_allowed() - the process' cpuset, bit n is node n */
+void machine_set_allowed(struct machine_guest *guest, uint64_t nodes);
+
+/** machine_set_facts() - VFIO, SEV, stopped */
+void machine_set_facts(struct machine_guest *guest, bool vfio, bool sev, bool stopped);
+
+/** machine_set_vcpu_node() - all vCPUs run there */
+void machine_set_vcpu_node(struct machine_guest *guest, int id);
+
+/** machine_change_slots() - the memslot table changes to @n of these */
+void machine_change_slots(struct machine_guest *guest, const struct kvm_access_slot *slots,
+			  size_t n);
+
+/** machine_set_maps() - what /proc/PID/maps shows, instead of one anonymous mapping of the RAM */
+void machine_set_maps(struct machine_guest *guest, const struct host_mapping *maps, size_t n);
+
+/** machine_hold_file() - process @pid other than the guest has file @ino mapped */
+void machine_hold_file(struct machine *machine, uint64_t ino, int pid);
+
+/** machine_add_ring() - a dirty ring of @entries, written by machine_push() */
+void machine_add_ring(struct machine_guest *guest, size_t entries);
+
+/** machine_push() - KVM pushes an entry; the VMM takes all and resets when @reset */
+void machine_push(struct machine_guest *guest, uint32_t slot, uint64_t offset, bool reset);
+
+/** machine_hva() - host address of page @page of the guest's RAM */
+uint64_t machine_hva(const struct machine_guest *guest, size_t page);
+
+/** machine_pid() - of the guest's process */
+int machine_pid(const struct machine_guest *guest);
+
+/** machine_fail_next_harvest() - the next harvest of the guest fails with this negative errno */
+void machine_fail_next_harvest(struct machine_guest *guest, int code);
+
+/** machine_refuse_access() - no access fd for this guest, with this reason */
+void machine_refuse_access(struct machine_guest *guest, const char *why);
+
+/** machine_counts() - a snapshot */
+struct machine_counts machine_counts(struct machine *machine);
