@@ -15,6 +15,7 @@
 #define VMTIER_CONTROL_H
 
 #define VMTIER_SOCKET	   "/run/vmtier/vmtier.sock"
+#define VMTIER_GROUP	   "vmtier"
 #define VMTIER_HOOK_SOCKET "/run/vmtier/hook.sock"
 
 /* schema_version in every answer to status, list and show; grows when a member changes meaning */

@@ -21,6 +21,7 @@
  * @now_ns: read once per turn
  * @nodes: refreshed every second; @nodes_epoch grows when the set of nodes changes
  * @kvm: what KVM offers, looked at with each scan while it is not patched
+ * @gone_moved_pages, @gone_failed_pages: of guests that were dropped, for the totals
  * @control: NULL in tests
  */
 struct agent {
@@ -51,6 +52,8 @@ struct agent {
 	struct control *control;
 	uint64_t report_due_ns;
 	uint64_t passes;
+	uint64_t gone_moved_pages[DIRECTION_COUNT];
+	uint64_t gone_failed_pages[DIRECTION_COUNT][CAUSE_COUNT];
 	uint64_t policy_errors;
 	char last_policy_error[REPORT_REASON_MAX];
 };

@@ -76,6 +76,15 @@ void agent_guest_gone(struct agent *agent, struct guest *guest)
 	agent->report_due_ns = agent->now_ns;
 }
 
+static void keep_totals(struct agent *agent, const struct guest *guest)
+{
+	for (int d = 0; d < DIRECTION_COUNT; d++) {
+		agent->gone_moved_pages[d] += atomic_load(&guest->lane.moved_pages[d]);
+		for (int c = 0; c < CAUSE_COUNT; c++)
+			agent->gone_failed_pages[d][c] += guest->report.dir[d].failed_pages[c];
+	}
+}
+
 void agent_drop_gone(struct agent *agent)
 {
 	struct guest **at = &agent->guests;
@@ -92,6 +101,7 @@ void agent_drop_gone(struct agent *agent)
 		}
 		*at = guest->next;
 		agent->nguests--;
+		keep_totals(agent, guest);
 		guest_free(guest);
 		agent->report_due_ns = agent->now_ns;
 	}

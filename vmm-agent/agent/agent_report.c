@@ -144,6 +144,18 @@ static void fill_host(const struct agent *agent, struct report *report)
 				    "later ones are left alone");
 }
 
+static void add_totals(struct report *report)
+{
+	for (size_t i = 0; i < report->nguests; i++)
+		for (int d = 0; d < DIRECTION_COUNT; d++) {
+			const struct report_direction *dir = &report->guests[i].dir[d];
+
+			report->moved_pages[d] += dir->done_pages;
+			for (int c = 0; c < CAUSE_COUNT; c++)
+				report->failed_pages[d][c] += dir->failed_pages[c];
+		}
+}
+
 void agent_publish(struct agent *agent)
 {
 	struct report *report = report_new(agent->nguests);
@@ -158,5 +170,8 @@ void agent_publish(struct agent *agent)
 		fill_guest(agent, g);
 		report->guests[--i] = g->report;
 	}
+	memcpy(report->moved_pages, agent->gone_moved_pages, sizeof(report->moved_pages));
+	memcpy(report->failed_pages, agent->gone_failed_pages, sizeof(report->failed_pages));
+	add_totals(report);
 	publisher_put(agent->publisher, report);
 }

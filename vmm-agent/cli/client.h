@@ -34,7 +34,8 @@ int client_left_ms(uint64_t deadline_ns);
  * @ret_answer: "parameters" of the answer, an object; the caller drops it
  * @err: the sentence for every result but CLI_DONE, with what to do next
  * Return: CLI_DONE; CLI_UNREACHABLE if nobody answers in time; CLI_FAILED if the
- * answer is none of vmtierd's or says so; CLI_NO_DOMAIN, CLI_NOT_PERMITTED.
+ * answer is none of vmtierd's or says so; CLI_USAGE if @socket is too long for a
+ * path; CLI_NO_DOMAIN, CLI_NOT_PERMITTED.
  */
 enum cli_exit client_call(const char *socket, const char *method, json_t *parameters,
 			  uint64_t deadline_ns, json_t **ret_answer, struct error *err);

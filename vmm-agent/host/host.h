@@ -62,7 +62,7 @@ struct host_node {
 /**
  * struct host_found - a process that holds a KVM VM fd
  * @pid: of the thread group; @start_time: field 22 of /proc/PID/stat, tells reused pids apart
- * @name: QEMU's -name, or "pid-N"; control characters replaced
+ * @name: QEMU's -name, or "pid-N"; UTF-8, what harms replaced by '?'
  * @vm_fd: number of the VM fd in that process
  */
 struct host_found {

@@ -18,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/units.h"
+#include "base/utf8.h"
 #include "host/linux.h"
 
 #define YOUNG_NS      (60 * NSEC_PER_SEC) /* a VMM opens its VM in its first seconds */
@@ -41,19 +42,13 @@ static void name_from_option(const char *option, char *name, size_t size)
 	name[n] = '\0';
 }
 
-static void clean_name(char *name)
-{
-	for (; *name; name++)
-		if ((unsigned char)*name < 0x20 || *name == 0x7f)
-			*name = '?';
-}
-
 static void read_name(int proc_fd, int pid, char *name, size_t size)
 {
 	_cleanup_(freep) char *text = NULL;
+	char raw[GUEST_NAME_MAX];
 	size_t len = 0;
 
-	name[0] = '\0';
+	raw[0] = '\0';
 	if (linux_read_at(proc_fd, "cmdline", &text, &len, 4U << 20) == 0) {
 		char *end = text + len;
 
@@ -61,12 +56,12 @@ static void read_name(int proc_fd, int pid, char *name, size_t size)
 			const char *next = arg + strlen(arg) + 1;
 
 			if ((!strcmp(arg, "-name") || !strcmp(arg, "--name")) && next < end) {
-				name_from_option(next, name, size);
+				name_from_option(next, raw, sizeof(raw));
 				break;
 			}
 		}
 	}
-	clean_name(name);
+	utf8_clean(name, size, raw);
 	if (!name[0])
 		snprintf(name, size, "pid-%d", pid);
 }

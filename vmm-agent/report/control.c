@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/loop.h"
 #include "base/units.h"
 #include "report/json.h"
@@ -525,6 +527,16 @@ static bool somebody_listens(const struct sockaddr_un *address)
 			   errno == EAGAIN);
 }
 
+/* Operators are in the group vmtier, where the package has made one. */
+static void give_to_group(const char *path)
+{
+	const struct group *group = getgrnam(VMTIER_GROUP);
+
+	if (group && chown(path, (uid_t)-1, group->gr_gid) < 0)
+		log_at(LOG_WARN, "'%s' cannot be given to group " VMTIER_GROUP " (%s): only root can "
+		       "ask vmtierd", path, strerror(errno));
+}
+
 static int listen_on(const char *path, mode_t mode, struct error *err)
 {
 	_cleanup_(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -544,6 +556,8 @@ static int listen_on(const char *path, mode_t mode, struct error *err)
 	old = umask(0777 & ~mode);
 	r = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
 	umask(old);
+	if (r == 0 && mode & 0060)
+		give_to_group(path);
 	if (r < 0 || listen(fd, 16) < 0)
 		return error_set(err, r < 0 ? r : -errno, "cannot listen on '%s': %s", path,
 				 strerror(r < 0 ? -r : errno));

@@ -212,16 +212,35 @@ static json_t *problems(const struct report *report)
 	return take_ptr(array);
 }
 
+static json_t *totals(const struct report *report)
+{
+	_cleanup_(json_decrefp) json_t *all = json_object();
+
+	for (int d = 0; d < DIRECTION_COUNT; d++) {
+		json_t *failed = json_object();
+
+		for (int c = 0; c < CAUSE_COUNT; c++)
+			json_object_set_new(failed, cause_name((enum cause)c),
+					    number(report->failed_pages[d][c]));
+		if (json_object_set_new(all, direction_name((enum direction)d),
+					json_pack("{so, so}", "moved_pages",
+						  number(report->moved_pages[d]), "failed_pages",
+						  failed)) < 0)
+			return NULL;
+	}
+	return take_ptr(all);
+}
+
 static json_t *host(const struct report *report, uint64_t now_ns)
 {
-	return json_pack("{si, si, ss, si, so, so, so, so, so, so, so, so}", "schema_version",
-			 VMTIER_SCHEMA_VERSION, "page_bytes", (int)PAGE_BYTES, "version",
-			 VMTIER_VERSION, "pid", report->pid, "uptime_ns",
-			 age(report->started_ns, now_ns), "built_age_ns",
-			 age(report->built_ns, now_ns), "kvm", text(report->kvm), "problems",
-			 problems(report), "passes", number(report->passes), "policy_errors",
-			 number(report->policy_errors), "last_policy_error",
-			 text(report->last_policy_error), "nodes", nodes(report));
+	return json_pack(
+		"{si, si, ss, si, so, so, so, so, so, so, so, so, so}", "schema_version",
+		VMTIER_SCHEMA_VERSION, "page_bytes", (int)PAGE_BYTES, "version", VMTIER_VERSION,
+		"pid", report->pid, "uptime_ns", age(report->started_ns, now_ns), "built_age_ns",
+		age(report->built_ns, now_ns), "kvm", text(report->kvm), "problems",
+		problems(report), "passes", number(report->passes), "totals", totals(report),
+		"policy_errors", number(report->policy_errors), "last_policy_error",
+		text(report->last_policy_error), "nodes", nodes(report));
 }
 
 json_t *report_json_status(const struct report *report, uint64_t now_ns)

@@ -189,6 +189,27 @@ static bool has_series(const struct page *page, size_t guest)
 	return page->labels[guest].text[0];
 }
 
+/* These outlive guests, so their rates mean something over weeks. */
+static void totals(const struct page *page)
+{
+	const struct report *report = page->report;
+
+	for (int d = 0; d < DIRECTION_COUNT; d++) {
+		const char *direction = direction_name((enum direction)d);
+		char name[64];
+
+		snprintf(name, sizeof(name), "%s_moved_bytes_total", direction);
+		single(page, name, "counter", "RAM moved, of all guests.", report->moved_pages[d],
+		       UNIT_PAGES);
+		snprintf(name, sizeof(name), "%s_failed_bytes_total", direction);
+		head(page, name, "counter", "RAM that did not move, of all guests.");
+		for (int c = 0; c < CAUSE_COUNT; c++)
+			fprintf(page->out, "vmtier_%s{cause=\"%s\"} %" PRIu64 "\n", name,
+				cause_name((enum cause)c),
+				(uint64_t)(report->failed_pages[d][c] * PAGE_BYTES));
+	}
+}
+
 static void host_info(const struct page *page)
 {
 	const struct report *report = page->report;
@@ -205,8 +226,8 @@ static void host_info(const struct page *page)
 			report->kvm && !strcmp(report->kvm, kvms[i]));
 	single(page, "problems", "gauge", "Problems of the host that a person should look at.",
 	       report->nproblems, UNIT_NONE);
-	single(page, "passes_total", "counter", "Passes over all guests.", report->passes,
-	       UNIT_NONE);
+	single(page, "passes_total", "counter", "Passes over guests.", report->passes, UNIT_NONE);
+	totals(page);
 	single(page, "policy_errors_total", "counter", "Policies refused.", report->policy_errors,
 	       UNIT_NONE);
 }

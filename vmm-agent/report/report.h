@@ -115,6 +115,7 @@ struct report_guest {
  * @nodes, @nnodes: NUMA nodes with memory
  * @guests, @nguests: in the order in which they were met
  * @passes: harvests of all guests
+ * @moved_pages, @failed_pages: since the start, of all guests, those that are gone included
  * @policy_errors: policies refused since the start
  * @last_policy_error: the latest of them, "" if none
  *
@@ -130,6 +131,8 @@ struct report {
 	struct host_node nodes[HOST_MAX_NODES];
 	size_t nnodes;
 	uint64_t passes;
+	uint64_t moved_pages[DIRECTION_COUNT];
+	uint64_t failed_pages[DIRECTION_COUNT][CAUSE_COUNT];
 	uint64_t policy_errors;
 	char last_policy_error[REPORT_REASON_MAX];
 	size_t nguests;
