@@ -81,6 +81,7 @@ void agent_scan(struct agent *agent);
 void agent_refresh_nodes(struct agent *agent);
 void agent_guest_gone(struct agent *agent, struct guest *guest);
 void agent_drop_gone(struct agent *agent);
+void agent_retry_source(struct agent *agent, struct guest *guest);
 
 /* agent_policy.c */
 void agent_read_policy(struct agent *agent, struct guest *guest);

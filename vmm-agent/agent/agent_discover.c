@@ -14,6 +14,9 @@
 /* How long a guest that is gone is still shown: long enough for a person to see it. */
 #define GONE_SHOWN_NS (5 * NSEC_PER_SEC)
 
+/* How often to try again for an access fd: another harvester may have ended. */
+#define SOURCE_RETRY_NS (15 * NSEC_PER_SEC)
+
 /* Free memory of nodes changes all the time; a second is what a plan may be off by. */
 #define NODES_NS NSEC_PER_SEC
 
@@ -174,6 +177,37 @@ static int adopt(struct agent *agent, const struct host_found *found)
 	       state_name(guest->state), guest->report.reason);
 	agent->report_due_ns = agent->now_ns;
 	return 0;
+}
+
+/*
+ * What stood in the way of an access fd may be over, e.g. another harvester.
+ * The guest is opened anew beside what we have of it, and that is exchanged if
+ * it went better.
+ */
+void agent_retry_source(struct agent *agent, struct guest *guest)
+{
+	const struct host_ops *ops = agent->host->ops;
+	struct error source = {0};
+	struct host_vm *vm = NULL;
+
+	if (agent->now_ns < guest->source_due_ns || !guest_is_idle(guest))
+		return;
+	guest->source_due_ns = agent->now_ns + SOURCE_RETRY_NS;
+	if (ops->vm_open(agent->host, &guest->found, &vm, &source, NULL) < 0)
+		return;
+	if (!source.code &&
+	    loop_add(agent->loop, ops->vm_watch_fd(vm), EPOLLIN, process_ended, guest) >= 0) {
+		loop_remove(agent->loop, ops->vm_watch_fd(guest->vm));
+		ops->vm_close(guest->vm);
+		guest->vm = guest->lane.vm = vm;
+		guest->source[0] = '\0';
+		guest->wants_layout = true;
+		agent_judge(agent, guest);
+		return;
+	}
+	if (source.code)
+		snprintf(guest->source, sizeof(guest->source), "%.250s", source.text);
+	ops->vm_close(vm);
 }
 
 static void look_at_kvm(struct agent *agent)

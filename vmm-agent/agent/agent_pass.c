@@ -13,6 +13,9 @@
 /* A guest whose passes fail is tried at ever longer intervals, up to this many periods. */
 #define BACKOFF_MAX 16
 
+/* One failure may be a moment's; after so many in a row the guest is called degraded. */
+#define FAILURES_MAX 3
+
 /* vCPUs, VFIO and SEV come and go rarely: look at the fds once in so many passes. */
 #define RESCAN_PASSES 16
 
@@ -40,7 +43,7 @@ static struct pass *pass_new(struct agent *agent, struct guest *guest)
 		return NULL;
 	pass->guest = guest->id;
 	pass->nodes_epoch = agent->nodes_epoch;
-	pass->job = (struct harvest_job){
+	pass->job = (struct harvest_job) {
 		.vm = guest->vm,
 		.map = guest->map,
 		.rings = guest->rings,
@@ -107,6 +110,7 @@ static void start_pass(struct agent *agent, struct guest *guest)
 static void show_totals(struct agent *agent, struct guest *guest)
 {
 	guest->due_ns = agent->now_ns + agent->config.period_ms * NSEC_PER_MSEC;
+	agent_retry_source(agent, guest);
 	if (agent->host->ops->vm_node_totals(guest->vm, guest->report.node_pages) < 0)
 		return;
 	guest->report.ram_pages = 0;
@@ -124,10 +128,11 @@ static void look_again(struct agent *agent, struct guest *guest)
 		agent_judge(agent, guest);
 }
 
-static void retry_layout(struct agent *agent, struct guest *guest)
+/* Whether a pass, or at least an attempt at one, is due in this state. */
+static bool guest_is_tried(const struct guest *guest)
 {
-	if (agent->host->ops->vm_alive(guest->vm) && layout_ready(agent, guest))
-		agent_judge(agent, guest);
+	return state_harvests(guest->state) ||
+	       (guest->state == STATE_DEGRADED && !guest->source[0]);
 }
 
 void agent_start_passes(struct agent *agent)
@@ -135,14 +140,12 @@ void agent_start_passes(struct agent *agent)
 	for (struct guest *g = agent->guests; g; g = g->next) {
 		if (g->gone || g->pass || agent->now_ns < g->due_ns)
 			continue;
-		if (state_harvests(g->state))
+		if (guest_is_tried(g))
 			start_pass(agent, g);
 		else if (g->state == STATE_FROZEN)
 			look_again(agent, g);
 		else if (g->source[0])
 			show_totals(agent, g);
-		else if (g->layout[0])
-			retry_layout(agent, g);
 	}
 }
 
@@ -192,6 +195,12 @@ static void pass_failed(struct agent *agent, struct guest *guest, int r)
 		       guest->report.name, strerror(-r));
 	if (factor > BACKOFF_MAX)
 		factor = BACKOFF_MAX;
+	if (guest->failures == FAILURES_MAX)
+		snprintf(guest->failing, sizeof(guest->failing),
+			 "its passes fail (%s), they are tried "
+			 "again more slowly",
+			 strerror(-r));
+	agent_judge(agent, guest);
 	guest->due_ns = agent->now_ns + agent->config.period_ms * NSEC_PER_MSEC * factor;
 }
 
@@ -205,6 +214,7 @@ static void finish_pass(struct agent *agent, struct guest *guest, struct pass *p
 		return;
 	}
 	guest->failures = 0;
+	guest->failing[0] = '\0';
 	switch ((enum harvest_outcome)pass->result) {
 	case HARVEST_OK:
 		take_in(agent, guest, pass);

@@ -9,12 +9,12 @@
 #include "base/log.h"
 #include "vmtier/control.h"
 
-static void policy_failed(struct agent *agent, const struct guest *guest, const struct error *err,
-			  int r)
+static void policy_failed(struct agent *agent, struct guest *guest, const struct error *err, int r)
 {
 	const char *text = error_text(err, r);
 
 	agent->policy_errors++;
+	snprintf(guest->policy_error, sizeof(guest->policy_error), "%.250s", text);
 	snprintf(agent->last_policy_error, sizeof(agent->last_policy_error), "guest '%.60s': %.170s",
 		 guest->report.name, text);
 	log_at(LOG_ERROR, "guest '%s': %s; its last good policy stays in force", guest->report.name,
@@ -33,6 +33,7 @@ void agent_read_policy(struct agent *agent, struct guest *guest)
 		guest->policy.origin = POLICY_METADATA;
 		return;
 	}
+	guest->policy_error[0] = '\0';
 	policy_default(&policy);
 	r = policy_file_read(agent->config.policy_dir, guest->found.name, &policy, &err);
 	if (r < 0) {
@@ -91,6 +92,7 @@ static void take_metadata(struct agent *agent, struct guest *guest,
 	guest->has_metadata = r != POLICY_XML_NONE;
 	if (guest->has_metadata)
 		guest->metadata = policy;
+	guest->policy_error[0] = '\0';
 	agent_read_policy(agent, guest);
 	agent_judge(agent, guest);
 }

@@ -27,6 +27,8 @@ enum guest_state agent_judge(struct agent *agent, struct guest *guest)
 		.mode = guest->policy.mode,
 		.source = guest->source,
 		.layout = guest->layout,
+		.failing = guest->failing,
+		.policy = guest->policy_error,
 		.passes = guest->report.passes,
 		.settle_passes = agent->config.settle_passes,
 		.has_dram = has_tier(agent, HOST_TIER_DRAM),

@@ -29,11 +29,13 @@
  * struct guest - see the file
  * @id: never reused; @found: process and name
  * @source: why accesses cannot be seen, "" if they can; @layout: why the layout is unusable, ""
+ * @failing: why passes fail again and again; @policy_error: why its policy was refused; or ""
  * @layout_id: grows with every layout, so that batches of an older one can be told
  * @nodes_epoch: node set that @heat was made for; node indices of another one mean nothing
  * @wants_layout: read the memslot table before the next pass
  * @metadata: policy from the domain's XML, if @has_metadata
  * @due_ns: of the next pass; @failures: passes failed in a row
+ * @source_due_ns: when to try again for a source, while there is none
  * @report: its numbers, kept up by the loop and copied into each report
  * @rate_pages, @rate_ns: moved since when, for bytes per second
  */
@@ -44,6 +46,8 @@ struct guest {
 	struct host_vm *vm;
 	char source[REPORT_REASON_MAX];
 	char layout[REPORT_REASON_MAX];
+	char failing[REPORT_REASON_MAX];
+	char policy_error[REPORT_REASON_MAX];
 	struct memmap *map;
 	uint64_t layout_id;
 	bool wants_layout;
@@ -67,6 +71,7 @@ struct guest {
 	uint64_t gone_ns;
 	uint64_t due_ns;
 	unsigned int failures;
+	uint64_t source_due_ns;
 	enum place_none dram_none;
 	enum place_none cxl_none;
 	enum guest_state state;

@@ -6,8 +6,8 @@
 #include <stdio.h>
 
 static const char *const state_names[] = {
-	[STATE_SETTLING] = "settling", [STATE_ACTIVE] = "active",     [STATE_PAUSED] = "paused",
-	[STATE_FROZEN] = "frozen",     [STATE_PINNED] = "pinned",     [STATE_BLOCKED] = "blocked",
+	[STATE_SETTLING] = "settling", [STATE_ACTIVE] = "active", [STATE_PAUSED] = "paused",
+	[STATE_FROZEN] = "frozen",     [STATE_PINNED] = "pinned", [STATE_BLOCKED] = "blocked",
 	[STATE_DEGRADED] = "degraded", [STATE_GONE] = "gone",
 };
 static_assert(sizeof(state_names) / sizeof(state_names[0]) == STATE_COUNT, "a name per state");
@@ -42,6 +42,8 @@ enum guest_state lifecycle_judge(const struct evidence *e, char *reason, size_t 
 		return say(reason, size, STATE_DEGRADED, e->source);
 	if (e->layout[0])
 		return say(reason, size, STATE_DEGRADED, e->layout);
+	if (e->failing[0])
+		return say(reason, size, STATE_DEGRADED, e->failing);
 	if (e->stopped)
 		return say(reason, size, STATE_FROZEN, "its process is stopped");
 	if (e->vfio)
@@ -57,12 +59,16 @@ enum guest_state lifecycle_judge(const struct evidence *e, char *reason, size_t 
 		return say(reason, size, STATE_BLOCKED,
 			   "its cpuset and policy forbid every DRAM node");
 	if (e->dram_none == PLACE_FULL && e->cxl_none != PLACE_OK)
-		return say(reason, size, STATE_BLOCKED,
-			   "every node that it may use is full");
+		return say(reason, size, STATE_BLOCKED, "every node that it may use is full");
 	if (e->passes < e->settle_passes) {
 		snprintf(reason, size, "met just now: pass %llu of %llu before anything moves",
 			 (unsigned long long)e->passes, (unsigned long long)e->settle_passes);
 		return STATE_SETTLING;
+	}
+	if (e->policy[0]) {
+		snprintf(reason, size, "mode %s, the last good one; its policy was refused: %.180s",
+			 mode_name(e->mode), e->policy);
+		return STATE_ACTIVE;
 	}
 	return say(reason, size, STATE_ACTIVE, active_text(e));
 }

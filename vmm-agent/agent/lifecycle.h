@@ -38,6 +38,8 @@ enum guest_state {
  * struct evidence - all that a state rests on
  * @source: why accesses cannot be seen, or "" if they can
  * @layout: why its memory layout cannot be used, or ""
+ * @failing: why its passes fail again and again, or ""
+ * @policy: why its policy was refused, or ""
  * @passes: folded so far; @settle_passes: needed before anything moves
  * @has_cxl, @has_dram: whether the host has nodes of that tier at all
  * @dram_none, @cxl_none: what the last plan found, PLACE_OK before the first
@@ -51,6 +53,8 @@ struct evidence {
 	enum mode mode;
 	const char *source;
 	const char *layout;
+	const char *failing;
+	const char *policy;
 	uint64_t passes;
 	uint64_t settle_passes;
 	bool has_dram;

@@ -13,9 +13,6 @@
 /* Most addresses in one call: BATCH_CALL_BYTES of 4 KiB pages. */
 #define CALL_MAX (BATCH_CALL_BYTES / PAGE_BYTES)
 
-/* How long a mover that waits for tokens may not notice that it is held. */
-#define WAIT_STEP_NS (50 * NSEC_PER_MSEC)
-
 struct call {
 	uint64_t hvas[CALL_MAX];
 	int status[CALL_MAX];
@@ -126,9 +123,9 @@ static void note_reasons(struct batch *batch, const struct call *call)
 {
 	for (size_t i = 0; i < call->n; i++)
 		batch->units[call->unit[i]].node =
-			call->status[i] < 0 && call->status[i] != -EINPROGRESS ?
-				-1 - (int)cause_of(call->status[i]) :
-				0;
+			call->status[i] < 0 && call->status[i] != -EINPROGRESS
+				? -1 - (int)cause_of(call->status[i])
+				: 0;
 }
 
 /*
@@ -194,81 +191,120 @@ static void move_call(struct batch *batch, struct call *call)
 	fail_all(batch, call, CAUSE_PINNED);
 }
 
-/* As many units from @at on as fit one call and the pace; waits for tokens. */
-static size_t fill_call(struct batch *batch, struct call *call, size_t at,
-			const atomic_bool *keep_going)
+/* What the next call would take if the pace allowed all of it. */
+static uint64_t wanted_bytes(const struct batch *batch)
 {
-	struct host *host = batch->lane->vm->host;
-	uint64_t unit_bytes = batch->units[at].pages * PAGE_BYTES, wanted = 0, grant = 0;
+	uint64_t wanted = 0;
 
-	for (size_t u = at; u < batch->n && u - at < CALL_MAX; u++) {
+	for (size_t u = batch->at; u < batch->n && u - batch->at < CALL_MAX; u++) {
 		uint64_t bytes = batch->units[u].pages * PAGE_BYTES;
 
-		if (wanted + bytes > BATCH_CALL_BYTES && wanted)
+		if (wanted && wanted + bytes > BATCH_CALL_BYTES)
 			break;
 		wanted += bytes;
 	}
-	for (;;) {
-		uint64_t now_ns = host->ops->now_ns(host), wait_ns;
+	return wanted;
+}
 
-		if (atomic_load(&batch->lane->hold) || !atomic_load(keep_going))
-			return 0;
-		grant = pace_grant(batch->host_pace, wanted, unit_bytes, now_ns);
-		if (grant) {
-			uint64_t own = pace_grant(batch->pace, grant, unit_bytes, now_ns);
+/* Tokens of the host and of the guest; 0 and how long to wait for them. */
+static uint64_t take_tokens(struct batch *batch, uint64_t *ret_wait_ns)
+{
+	struct host *host = batch->lane->vm->host;
+	uint64_t unit_bytes = batch->units[batch->at].pages * PAGE_BYTES;
+	uint64_t now_ns = host->ops->now_ns(host), own_ns, host_ns;
+	uint64_t grant = pace_grant(batch->host_pace, wanted_bytes(batch), unit_bytes, now_ns);
+	uint64_t own = grant ? pace_grant(batch->pace, grant, unit_bytes, now_ns) : 0;
 
-			pace_return(batch->host_pace, grant - own);
-			grant = own;
-		}
-		if (grant)
+	pace_return(batch->host_pace, grant - own);
+	if (own)
+		return own;
+	own_ns = pace_wait_ns(batch->pace, unit_bytes, now_ns);
+	host_ns = pace_wait_ns(batch->host_pace, unit_bytes, now_ns);
+	*ret_wait_ns = (own_ns > host_ns ? own_ns : host_ns) + 1;
+	return 0;
+}
+
+static void return_tokens(struct batch *batch, uint64_t bytes)
+{
+	pace_return(batch->pace, bytes);
+	pace_return(batch->host_pace, bytes);
+}
+
+/* The next units, as many as the tokens are good for. */
+static void fill_call(struct batch *batch, struct call *call, uint64_t tokens)
+{
+	for (call->n = 0; batch->at < batch->n && call->n < CALL_MAX; batch->at++) {
+		uint64_t bytes = batch->units[batch->at].pages * PAGE_BYTES;
+
+		if (bytes > tokens)
 			break;
-		wait_ns = pace_wait_ns(batch->pace, unit_bytes, now_ns);
-		if (wait_ns < pace_wait_ns(batch->host_pace, unit_bytes, now_ns))
-			wait_ns = pace_wait_ns(batch->host_pace, unit_bytes, now_ns);
-		host->ops->sleep_ns(host, wait_ns < WAIT_STEP_NS ? wait_ns + 1 : WAIT_STEP_NS);
+		tokens -= bytes;
+		call->hvas[call->n] = batch->units[batch->at].hva;
+		call->unit[call->n++] = batch->at;
 	}
-	for (call->n = 0; at < batch->n && call->n < CALL_MAX; at++) {
-		uint64_t bytes = batch->units[at].pages * PAGE_BYTES;
+	return_tokens(batch, tokens);
+}
 
-		if (bytes > grant)
-			break;
-		grant -= bytes;
-		call->hvas[call->n] = batch->units[at].hva;
-		call->unit[call->n++] = at;
+static void one_call(struct batch *batch, struct call *call)
+{
+	uint64_t there = batch->outcome.there_pages, moved = batch->outcome.moved_pages;
+
+	if (ask(batch, call) < 0) {
+		fail_all(batch, call, CAUSE_GONE);
+		return;
 	}
-	pace_return(batch->pace, grant);
-	pace_return(batch->host_pace, grant);
-	return call->n;
+	drop_settled(batch, call, false);
+	/* What was there already costs the guest nothing of its rate. */
+	return_tokens(batch, (batch->outcome.there_pages - there) * PAGE_BYTES);
+	move_call(batch, call);
+	moved = batch->outcome.moved_pages - moved;
+	atomic_fetch_add(&batch->lane->moved_pages[batch->direction], moved);
+}
+
+static void batch_end(struct batch *batch)
+{
+	for (; batch->at < batch->n; batch->at++)
+		unit_failed(batch, batch->at, CAUSE_STALE);
+	atomic_fetch_sub(&batch->lane->inflight_pages[batch->direction], batch->pages);
+}
+
+enum batch_progress batch_step(struct batch *batch, struct call *call,
+			       const atomic_bool *keep_going, uint64_t *ret_wait_ns)
+{
+	uint64_t tokens;
+
+	if (!batch->started) {
+		batch->started = true;
+		atomic_fetch_sub(&batch->lane->queued_pages[batch->direction], batch->pages);
+		atomic_fetch_add(&batch->lane->inflight_pages[batch->direction], batch->pages);
+	}
+	if (batch->at == batch->n || atomic_load(&batch->lane->hold) || !atomic_load(keep_going)) {
+		batch_end(batch);
+		return BATCH_DONE;
+	}
+	tokens = take_tokens(batch, ret_wait_ns);
+	if (!tokens)
+		return BATCH_WAITS;
+	fill_call(batch, call, tokens);
+	one_call(batch, call);
+	return BATCH_MOVED;
+}
+
+struct call *call_new(void)
+{
+	return malloc(sizeof(struct call));
 }
 
 void batch_carry_out(struct batch *batch, const atomic_bool *keep_going)
 {
-	struct lane *lane = batch->lane;
-	_cleanup_(freep) struct call *call = malloc(sizeof(*call));
-	size_t at = 0;
+	struct host *host = batch->lane->vm->host;
+	_cleanup_(freep) struct call *call = call_new();
+	enum batch_progress progress = BATCH_MOVED;
+	uint64_t wait_ns = 0;
 
-	atomic_fetch_sub(&lane->queued_pages[batch->direction], batch->pages);
-	atomic_fetch_add(&lane->inflight_pages[batch->direction], batch->pages);
-	while (call && at < batch->n) {
-		size_t n = fill_call(batch, call, at, keep_going);
-		uint64_t there = batch->outcome.there_pages, moved = batch->outcome.moved_pages;
-
-		if (!n)
-			break;
-		at += n;
-		if (ask(batch, call) < 0) {
-			fail_all(batch, call, CAUSE_GONE);
-			continue;
-		}
-		drop_settled(batch, call, false);
-		/* What was there already costs the guest nothing of its rate. */
-		pace_return(batch->pace, (batch->outcome.there_pages - there) * PAGE_BYTES);
-		pace_return(batch->host_pace, (batch->outcome.there_pages - there) * PAGE_BYTES);
-		move_call(batch, call);
-		moved = batch->outcome.moved_pages - moved;
-		atomic_fetch_add(&lane->moved_pages[batch->direction], moved);
+	while (call && progress != BATCH_DONE) {
+		progress = batch_step(batch, call, keep_going, &wait_ns);
+		if (progress == BATCH_WAITS)
+			host->ops->sleep_ns(host, wait_ns);
 	}
-	for (; at < batch->n; at++)
-		unit_failed(batch, at, CAUSE_STALE);
-	atomic_fetch_sub(&lane->inflight_pages[batch->direction], batch->pages);
 }

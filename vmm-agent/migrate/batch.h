@@ -52,6 +52,7 @@ struct lane {
  * @node: id of the destination
  * @pace: the guest's, owned by the mover thread while the batch is with it
  * @units: @n of them, sorted by address; @pages: their sum
+ * @at: the next to be carried out; @started: whether the mover has begun
  * @outcome: filled, as are the nodes of @units
  */
 struct batch {
@@ -64,6 +65,8 @@ struct batch {
 	struct pace *pace;
 	struct pace *host_pace;
 	size_t n;
+	size_t at;
+	bool started;
 	uint64_t pages;
 	struct outcome outcome;
 	struct moved units[];
@@ -75,9 +78,26 @@ struct batch *batch_new(size_t n);
 /** batch_sort() - by address, which keeps the kernel's lists long */
 void batch_sort(struct batch *batch);
 
+/** call_new() - scratch for one call, NULL when out of memory; free() ends it */
+struct call;
+struct call *call_new(void);
+
 /**
- * batch_carry_out() - move it, at its pace, until done or held
- * @keep_going: looked at before each call; 0 drops the rest as CAUSE_STALE
- * Context: mover thread; sleeps.
+ * enum batch_progress - what a step did
+ * @BATCH_DONE: nothing is left, or the rest was dropped as CAUSE_STALE
+ * @BATCH_MOVED: one call was carried out
+ * @BATCH_WAITS: the pace allows nothing yet
  */
+enum batch_progress { BATCH_DONE, BATCH_MOVED, BATCH_WAITS };
+
+/**
+ * batch_step() - at most one call's worth
+ * @keep_going: 0 drops the rest, as the lane's hold does
+ * @ret_wait_ns: set with BATCH_WAITS: how long until tokens are there
+ * Context: mover thread.
+ */
+enum batch_progress batch_step(struct batch *batch, struct call *call,
+			       const atomic_bool *keep_going, uint64_t *ret_wait_ns);
+
+/** batch_carry_out() - step until done.  Context: mover thread; sleeps */
 void batch_carry_out(struct batch *batch, const atomic_bool *keep_going);

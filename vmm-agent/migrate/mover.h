@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The thread that moves pages, apart from the loop and from the harvest.
+ * Batches take turns, a call each, so that a guest that waits for its pace
+ * holds up no other.
  */
 #pragma once
 

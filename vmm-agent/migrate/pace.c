@@ -13,7 +13,7 @@ static uint64_t bucket_bytes(const struct pace *pace, uint64_t unit)
 
 void pace_init(struct pace *pace, uint64_t bytes_per_s, uint64_t now_ns)
 {
-	*pace = (struct pace){.bytes_per_s = bytes_per_s, .last_ns = now_ns};
+	*pace = (struct pace) {.bytes_per_s = bytes_per_s, .last_ns = now_ns};
 }
 
 static void refill(struct pace *pace, uint64_t unit, uint64_t now_ns)
@@ -50,8 +50,8 @@ uint64_t pace_wait_ns(const struct pace *pace, uint64_t bytes, uint64_t now_ns)
 	if (!pace->bytes_per_s || bytes <= pace->tokens)
 		return 0;
 	missing = bytes - pace->tokens;
-	due_ns = pace->last_ns + (uint64_t)((unsigned __int128)missing * NSEC_PER_SEC /
-					    pace->bytes_per_s) + 1;
+	due_ns = pace->last_ns +
+		 (uint64_t)((unsigned __int128)missing * NSEC_PER_SEC / pace->bytes_per_s) + 1;
 	return due_ns > now_ns ? due_ns - now_ns : 0;
 }
 

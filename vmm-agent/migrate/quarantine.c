@@ -17,9 +17,7 @@ struct quarantined {
 static const uint32_t first_delay_s[CAUSE_COUNT] = {
 	[CAUSE_BUSY] = 1,   /* isolated for reclaim or compaction: soon over */
 	[CAUSE_PINNED] = 4, /* O_DIRECT pins last milliseconds, VFIO's for ever */
-	[CAUSE_SHARED] = 30,
-	[CAUSE_NOT_MAPPED] = 4,
-	[CAUSE_OTHER] = 10,
+	[CAUSE_SHARED] = 30, [CAUSE_NOT_MAPPED] = 4, [CAUSE_OTHER] = 10,
 };
 
 void quarantine_init(struct quarantine *q)
@@ -56,7 +54,7 @@ static bool grow(struct quarantine *q)
 		n++;
 	}
 	free(q->slots);
-	*q = (struct quarantine){.slots = slots, .room = room, .n = n};
+	*q = (struct quarantine) {.slots = slots, .room = room, .n = n};
 	return true;
 }
 
