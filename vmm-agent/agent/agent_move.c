@@ -49,9 +49,9 @@ static struct plan *make_plan(struct agent *agent, struct guest *guest)
 		.vcpu_nodes = guest->facts.vcpu_nodes,
 		.allowed_nodes = guest->facts.allowed_nodes,
 		.policy = guest->policy,
-		.share_pages = guest->policy.dram_limited ?
-				       guest->policy.dram_max_bytes / PAGE_BYTES :
-				       UINT64_MAX,
+		.share_pages = guest->policy.dram_limited
+				       ? guest->policy.dram_max_bytes / PAGE_BYTES
+				       : UINT64_MAX,
 		.max_pages = plan_pages(agent),
 		.headroom_bytes = agent->config.headroom_mib << 20,
 		.barred = is_barred,
@@ -92,7 +92,7 @@ static struct batch *make_batch(struct agent *agent, struct guest *guest, const 
 		if (move->direction != direction || !hva)
 			continue;
 		batch->node = agent->nodes[move->node].id;
-		batch->units[batch->n++] = (struct moved){
+		batch->units[batch->n++] = (struct moved) {
 			.hva = hva,
 			.index = move->index,
 			.pages = move->pages,

@@ -15,8 +15,8 @@ static void policy_failed(struct agent *agent, struct guest *guest, const struct
 
 	agent->policy_errors++;
 	snprintf(guest->policy_error, sizeof(guest->policy_error), "%.250s", text);
-	snprintf(agent->last_policy_error, sizeof(agent->last_policy_error), "guest '%.60s': %.170s",
-		 guest->report.name, text);
+	snprintf(agent->last_policy_error, sizeof(agent->last_policy_error),
+		 "guest '%.60s': %.170s", guest->report.name, text);
 	log_at(LOG_ERROR, "guest '%s': %s; its last good policy stays in force", guest->report.name,
 	       text);
 }

@@ -136,11 +136,12 @@ static void fill_host(const struct agent *agent, struct report *report)
 	add_problem(report, agent->nodes_why);
 	add_problem(report, agent->find_why);
 	if (!agent->nodes_why[0] && !has_tier(agent, HOST_TIER_CXL))
-		add_problem(report, agent->nnodes == 1 ?
-					    "this host has one NUMA node only: there is no slower "
-					    "memory to move to" :
-					    "no NUMA node of this host is CXL memory (all have CPUs "
-					    "or are as fast as those that have)");
+		add_problem(report,
+			    agent->nnodes == 1
+				    ? "this host has one NUMA node only: there is no slower "
+				      "memory to move to"
+				    : "no NUMA node of this host is CXL memory (all have CPUs "
+				      "or are as fast as those that have)");
 	if (agent->nodes_left_out)
 		add_problem(report, "this host has more than 16 nodes with memory: pages on the "
 				    "later ones are left alone");

@@ -85,7 +85,8 @@ static int set_option(struct config *config, size_t i, const char *value, struct
 	switch (options[i].kind) {
 	case KIND_PATH:
 		if (value[0] != '/' || strlen(value) >= options[i].size)
-			return error_set(err, -EINVAL, "'%s' must be an absolute path of at most %zu bytes",
+			return error_set(err, -EINVAL,
+					 "'%s' must be an absolute path of at most %zu bytes",
 					 options[i].key, options[i].size - 1);
 		snprintf(field, options[i].size, "%s", value);
 		return 0;
@@ -135,7 +136,8 @@ static int on_value(void *user, const char *section, const char *key, const char
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
 		if (!strcmp(options[i].section, section) && !strcmp(options[i].key, key))
 			return set_option(reading->config, i, value, &reading->error) == 0;
-	error_set(&reading->error, -EINVAL, "there is no option '%s' in section [%s]", key, section);
+	error_set(&reading->error, -EINVAL, "there is no option '%s' in section [%s]", key,
+		  section);
 	return 0;
 }
 

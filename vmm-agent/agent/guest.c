@@ -119,8 +119,7 @@ static int layout_failed(struct guest *guest, int r, const struct error *err)
 	return r;
 }
 
-int guest_read_layout(struct guest *guest, size_t nnodes, uint64_t nodes_epoch,
-		      uint64_t host_bytes)
+int guest_read_layout(struct guest *guest, size_t nnodes, uint64_t nodes_epoch, uint64_t host_bytes)
 {
 	const struct host_ops *ops = guest->vm->host->ops;
 	_cleanup_(freep) struct kvm_access_slot *slots = NULL;

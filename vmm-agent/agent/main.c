@@ -120,8 +120,8 @@ static int read_config(const struct arguments *args, struct config *config, stru
 	int r;
 
 	config_default(config);
-	r = args->config ? config_read(config, args->config, true, err) :
-			   config_read_all(config, err);
+	r = args->config ? config_read(config, args->config, true, err)
+			 : config_read_all(config, err);
 	if (r >= 0)
 		r = set_path(config->policy_dir, sizeof(config->policy_dir), args->policy_dir,
 			     "policy directory", err);
@@ -233,9 +233,9 @@ int main(int argc, char **argv)
 		return EXIT_UNAVAILABLE;
 	}
 	log_at(LOG_NEWS, "vmtierd " VMTIER_VERSION " started");
-	r = signals.fd < 0 ? signals.fd :
-			     loop_add(signals.agent->loop, signals.fd, EPOLLIN, signal_ready,
-				      &signals);
+	r = signals.fd < 0
+		    ? signals.fd
+		    : loop_add(signals.agent->loop, signals.fd, EPOLLIN, signal_ready, &signals);
 	r = r < 0 ? EXIT_FAILURE : run(signals.agent, &signals);
 	agent_free(signals.agent);
 	host->ops->free(host);

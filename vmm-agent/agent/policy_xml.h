@@ -22,7 +22,7 @@
 
 #define POLICY_XML_NAMESPACE "urn:vmtier:policy:1"
 #define POLICY_XML_MAX	     (64U << 10) /* a policy of all elements is under 1 KiB */
-#define DOMAIN_XML_MAX	     (4U << 20)  /* some hundred KiB in practice */
+#define DOMAIN_XML_MAX	     (4U << 20)	 /* some hundred KiB in practice */
 
 /** enum policy_xml_outcome - POLICY_XML_NONE: the domain carries no policy of ours */
 enum policy_xml_outcome { POLICY_XML_NONE = 1 };

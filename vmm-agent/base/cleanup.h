@@ -29,12 +29,12 @@ static inline void fclosep(FILE **f)
 		fclose(*f);
 }
 
-#define take_ptr(p)                                                                                \
-	({                                                                                         \
-		__typeof__(p) *_pp = &(p);                                                         \
-		__typeof__(p) _taken = *_pp;                                                       \
-		*_pp = NULL;                                                                       \
-		_taken;                                                                            \
+#define take_ptr(p)                          \
+	({                                   \
+		__typeof__(p) *_pp = &(p);   \
+		__typeof__(p) _taken = *_pp; \
+		*_pp = NULL;                 \
+		_taken;                      \
 	})
 
 static inline int take_fd(int *fd)
@@ -45,5 +45,5 @@ static inline int take_fd(int *fd)
 	return taken;
 }
 
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define ARRAY_SIZE(a)			(sizeof(a) / sizeof((a)[0]))
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))

@@ -50,7 +50,7 @@ struct loop *loop_free(struct loop *loop)
 
 static struct epoll_event event_of(const struct loop *loop, int fd, uint32_t events)
 {
-	return (struct epoll_event){
+	return (struct epoll_event) {
 		.events = events,
 		.data.u64 = (uint64_t)loop->watches[fd].serial << 32 | (uint32_t)fd,
 	};
@@ -70,7 +70,7 @@ int loop_add(struct loop *loop, int fd, uint32_t events, loop_ready ready, void 
 		loop->watches = watches;
 		loop->n = n;
 	}
-	loop->watches[fd] = (struct watch){.ready = ready, .ctx = ctx, .serial = ++loop->serial};
+	loop->watches[fd] = (struct watch) {.ready = ready, .ctx = ctx, .serial = ++loop->serial};
 	event = event_of(loop, fd, events);
 	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
 		loop->watches[fd].ready = NULL;

@@ -12,7 +12,7 @@
 #define LARGE_PAGES   512 /* 4 KiB pages in a 2 MiB entry */
 #define NSEC_PER_SEC  1000000000ULL
 #define NSEC_PER_MSEC 1000000ULL
-#define MIB(n)        ((uint64_t)(n) << 20)
+#define MIB(n)	      ((uint64_t)(n) << 20)
 
 /**
  * units_scale() - how many bytes a libvirt unit stands for

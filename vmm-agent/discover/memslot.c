@@ -22,6 +22,9 @@
 /* User addresses end here with five-level paging. Source: Documentation/arch/x86/x86_64/mm.rst */
 #define HVA_END (1ULL << 56)
 
+/* No x86 CPU has physical addresses of more than 52 bits. */
+#define GFN_END (1ULL << 40)
+
 /* A part of a slot on one mapping. */
 struct piece {
 	struct segment segment;
@@ -90,8 +93,9 @@ static bool mapping_is_ram(const struct host_mapping *m)
 {
 	if (!m->writable)
 		return false;
-	return m->backing == HOST_BACKING_ANON ? !m->shared :
-	       m->backing == HOST_BACKING_SHMEM || m->backing == HOST_BACKING_HUGETLB;
+	return m->backing == HOST_BACKING_ANON
+		       ? !m->shared
+		       : m->backing == HOST_BACKING_SHMEM || m->backing == HOST_BACKING_HUGETLB;
 }
 
 static int take_piece(struct builder *b, const struct host_mapping *m, const struct piece *piece)
@@ -101,10 +105,10 @@ static int take_piece(struct builder *b, const struct host_mapping *m, const str
 
 	if (!mapping_is_ram(m)) {
 		skip(b, npages, "slot %u shows %s, which is not guest RAM", piece->segment.slot,
-		     !m->writable			  ? "read-only memory" :
-		     m->backing == HOST_BACKING_FILE	  ? "a file's page cache" :
-		     m->backing == HOST_BACKING_SPECIAL ? "a device or special mapping" :
-							    "shared anonymous memory");
+		     !m->writable			  ? "read-only memory"
+		     : m->backing == HOST_BACKING_FILE	  ? "a file's page cache"
+		     : m->backing == HOST_BACKING_SPECIAL ? "a device or special mapping"
+							  : "shared anonymous memory");
 		return 0;
 	}
 	pid = foreign_holder(b, m);
@@ -135,7 +139,8 @@ static int cut_slot(struct builder *b, const struct kvm_access_slot *slot)
 {
 	uint64_t at = slot->userspace_addr, end, mapped = 0;
 
-	if (slot->npages > HVA_END / PAGE_BYTES || at >= HVA_END || at % PAGE_BYTES) {
+	if (slot->npages > GFN_END || slot->base_gfn > GFN_END - slot->npages || at >= HVA_END ||
+	    at % PAGE_BYTES) {
 		skip(b, slot->npages, "slot %u has an impossible address", slot->slot);
 		return 0;
 	}
@@ -227,7 +232,8 @@ static void drop_aliases(struct builder *b)
 		struct piece *p = &b->pieces[i];
 		bool same_file = owner && p->ino && p->ino == owner->ino && p->dev == owner->dev;
 
-		if (same_file && p->offset < end && p->hva - p->offset != owner->hva - owner->offset) {
+		if (same_file && p->offset < end &&
+		    p->hva - p->offset != owner->hva - owner->offset) {
 			skip(b, p->segment.npages, "slot %u shows memory that another slot shows",
 			     p->segment.slot);
 			continue;
@@ -240,6 +246,55 @@ static void drop_aliases(struct builder *b)
 		kept++;
 	}
 	b->npieces = kept;
+}
+
+/*
+ * The memory at @at as one mapping that ends at @end or before: lines of
+ * /proc/PID/maps that go on with the same memory are one, however the kernel
+ * has split them.  Return: whether it is RAM.
+ */
+static bool origin_at(const struct host_mapping *maps, size_t nmaps, uint64_t at, uint64_t end,
+		      struct host_mapping *ret_origin)
+{
+	size_t i = first_mapping(maps, nmaps, at);
+	struct host_mapping o;
+
+	if (i == nmaps || maps[i].start > at || !mapping_is_ram(&maps[i]))
+		return false;
+	o = maps[i];
+	o.offset = o.ino ? o.offset + (at - o.start) : 0;
+	o.start = at;
+	while (++i < nmaps && o.end < end) {
+		const struct host_mapping *m = &maps[i];
+
+		if (m->start != o.end || m->backing != o.backing || m->shared != o.shared ||
+		    !m->writable || m->dev != o.dev || m->ino != o.ino ||
+		    (o.ino && m->offset != o.offset + (m->start - o.start)))
+			break;
+		o.end = m->end;
+	}
+	o.end = o.end < end ? o.end : end;
+	*ret_origin = o;
+	return true;
+}
+
+/* What each area consists of, for memmap_still_ours(). */
+static int note_origins(struct builder *b)
+{
+	struct memmap *map = b->map;
+	struct host_mapping origin;
+
+	/* A piece lies on one line, and each line of an origin has a piece on it. */
+	map->origins = calloc(b->npieces + 1, sizeof(*map->origins));
+	if (!map->origins)
+		return -ENOMEM;
+	for (size_t a = 0; a < map->nareas; a++) {
+		uint64_t at = map->areas[a].hva, end = at + map->areas[a].npages * PAGE_BYTES;
+
+		for (; at < end && origin_at(b->maps, b->nmaps, at, end, &origin); at = origin.end)
+			map->origins[map->norigins++] = origin;
+	}
+	return 0;
 }
 
 /* Pieces sorted by hva become areas, and segments that point into them. */
@@ -279,7 +334,8 @@ static int lay_out(struct builder *b, uint64_t limit_pages, struct error *err)
 		map->ram_pages += map->areas[a].npages;
 	if (map->nareas)
 		map->npages = (map->areas[map->nareas - 1].index +
-			       map->areas[map->nareas - 1].npages + 511) / 512 * 512;
+			       map->areas[map->nareas - 1].npages + 511) /
+			      512 * 512;
 	memcpy(map->by_slot, map->segments, map->nsegments * sizeof(*map->segments));
 	qsort(map->segments, map->nsegments, sizeof(*map->segments), by_gfn);
 	qsort(map->by_slot, map->nsegments, sizeof(*map->by_slot), by_slot);
@@ -303,6 +359,8 @@ int memmap_build(const struct kvm_access_slot *slots, size_t nslots, uint64_t ge
 	if (r >= 0 && b.npieces) {
 		drop_aliases(&b);
 		r = lay_out(&b, limit_pages, err);
+		if (r >= 0)
+			r = note_origins(&b);
 	}
 	free(b.pieces);
 	if (r < 0) {
@@ -318,6 +376,7 @@ void memmap_free(struct memmap *map)
 	if (!map)
 		return;
 	free(map->areas);
+	free(map->origins);
 	free(map->segments);
 	free(map->by_slot);
 	free(map);
@@ -395,15 +454,14 @@ uint64_t memmap_ring_index(const struct memmap *map, uint32_t slot, uint64_t off
 
 int memmap_still_ours(const struct memmap *map, const struct host_mapping *maps, size_t nmaps)
 {
-	for (size_t a = 0; a < map->nareas; a++) {
-		uint64_t at = map->areas[a].hva;
-		uint64_t end = at + map->areas[a].npages * PAGE_BYTES;
+	for (size_t i = 0; i < map->norigins; i++) {
+		const struct host_mapping *was = &map->origins[i];
+		struct host_mapping now;
 
-		for (size_t i = first_mapping(maps, nmaps, at); at < end; i++) {
-			if (i == nmaps || maps[i].start > at || !mapping_is_ram(&maps[i]))
-				return 0;
-			at = maps[i].end;
-		}
+		if (!origin_at(maps, nmaps, was->start, was->end, &now) || now.end != was->end ||
+		    now.backing != was->backing || now.shared != was->shared ||
+		    now.dev != was->dev || now.ino != was->ino || now.offset != was->offset)
+			return 0;
 	}
 	return 1;
 }

@@ -43,6 +43,7 @@ struct segment {
  * @npages: indices are below this; a multiple of 64
  * @ram_pages: sum over the areas
  * @skipped_pages: slot pages left out; @skipped_reason: why the first of them
+ * @origins: the memory that the areas consist of, sorted by address
  * @segments: sorted by address space and gfn; @by_slot: the same by address space and slot
  */
 struct memmap {
@@ -53,6 +54,8 @@ struct memmap {
 	char skipped_reason[160];
 	size_t nareas;
 	struct area *areas;
+	size_t norigins;
+	struct host_mapping *origins;
 	size_t nsegments;
 	struct segment *segments;
 	struct segment *by_slot;
@@ -89,9 +92,10 @@ uint64_t memmap_index(const struct memmap *map, uint64_t hva);
 uint64_t memmap_ring_index(const struct memmap *map, uint32_t slot, uint64_t offset);
 
 /**
- * memmap_still_ours() - whether every area lies on the same kind of memory as before
+ * memmap_still_ours() - whether every area still consists of the very same memory
  *
  * To be asked before pages are moved: between two passes the process may have
- * mapped something else over its own RAM.
+ * mapped something else over its own RAM.  Lines that the kernel has split or
+ * merged are no change.
  */
 int memmap_still_ours(const struct memmap *map, const struct host_mapping *maps, size_t nmaps);

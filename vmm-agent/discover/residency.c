@@ -30,8 +30,8 @@ void residency_read(struct host_vm *vm, const struct memmap *map, uint64_t from,
 	slice->n = 0;
 	if (from >= map->npages)
 		from = 0;
-	end = map->npages - from > RESIDENCY_SLICE_PAGES ? from + RESIDENCY_SLICE_PAGES :
-							   map->npages;
+	end = map->npages - from > RESIDENCY_SLICE_PAGES ? from + RESIDENCY_SLICE_PAGES
+							 : map->npages;
 	memset(slice->nodes, RESIDENCY_UNKNOWN, end - from);
 	for (size_t a = 0; a < map->nareas; a++) {
 		const struct area *area = &map->areas[a];

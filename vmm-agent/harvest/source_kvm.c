@@ -110,7 +110,9 @@ static int harvest_chunk(struct harvest_job *job, const struct span *span, struc
 			.npages = npages,
 			.bitmap_gfn = gfn,
 			.as_id = as_id,
-			.flags = k ? KVM_ACCESS_PEEK : last && job->flush ? KVM_ACCESS_FLUSH_END : 0,
+			.flags = k		      ? KVM_ACCESS_PEEK
+				 : last && job->flush ? KVM_ACCESS_FLUSH_END
+						      : 0,
 			.generation = job->map->generation,
 			.on_nodes = (uintptr_t)chunk->on,
 			.nodemask = (uintptr_t)&mask,

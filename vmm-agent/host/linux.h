@@ -28,7 +28,7 @@ struct linux_host {
 	struct host base;
 	const char *root;
 	int null_fd;
-	uint64_t shmem_dev; /* of memfds, to tell them without a look at the file */
+	uint64_t shmem_dev;   /* of memfds, to tell them without a look at the file */
 	pthread_mutex_t lock; /* of nodes, nnodes, blocks: workers translate frames */
 	struct host_node nodes[HOST_MAX_NODES];
 	size_t nnodes;

@@ -143,7 +143,7 @@ struct scan {
 static int scan_pid(struct linux_host *host, int pid, uint64_t now_ns, struct scan *scan)
 {
 	const struct seen_pid *known = seen_find(host, pid);
-	struct seen_pid seen = known ? *known : (struct seen_pid){.pid = pid, .first_ns = now_ns};
+	struct seen_pid seen = known ? *known : (struct seen_pid) {.pid = pid, .first_ns = now_ns};
 
 	if (scan->nfound == scan->room) {
 		size_t room = scan->room ? scan->room * 2 : 16;

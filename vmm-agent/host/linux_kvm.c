@@ -254,7 +254,7 @@ int linux_vm_slots(struct host_vm *base, struct kvm_access_slot **ret_slots, siz
 
 		if (!slots)
 			return -ENOMEM;
-		arg = (struct kvm_access_slots){.nr_slots = room, .slots = (uintptr_t)slots};
+		arg = (struct kvm_access_slots) {.nr_slots = room, .slots = (uintptr_t)slots};
 		if (ioctl(vm->access_fd, KVM_ACCESS_GET_SLOTS, &arg) == 0) {
 			if (arg.generation & KVM_ACCESS_GENERATION_CHANGING)
 				return -EAGAIN;
@@ -343,7 +343,7 @@ static void add_ring(struct linux_vm *vm, int vcpu, int fd_number)
 		return;
 	}
 	vm->rings = rings;
-	rings[vm->nrings++] = (struct linux_ring){.vcpu = vcpu, .map = map, .entries = entries};
+	rings[vm->nrings++] = (struct linux_ring) {.vcpu = vcpu, .map = map, .entries = entries};
 }
 
 size_t linux_vm_rescan(struct host_vm *base)
@@ -364,7 +364,8 @@ size_t linux_vm_rescan(struct host_vm *base)
 		link[n] = '\0';
 		if (vm->has_access && sscanf(link, "anon_inode:kvm-vcpu:%d", &vcpu) == 1)
 			add_ring(vm, vcpu, atoi(entry->d_name));
-		vfio |= !strncmp(link, "/dev/vfio/", 10) || !strcmp(link, "anon_inode:[vfio-device]");
+		vfio |= !strncmp(link, "/dev/vfio/", 10) ||
+			!strcmp(link, "anon_inode:[vfio-device]");
 		sev |= !strcmp(link, "/dev/sev");
 	}
 	if (dir) {

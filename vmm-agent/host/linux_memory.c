@@ -50,9 +50,9 @@ static enum host_backing classify(const struct linux_vm *vm, const struct host_m
 
 	if (!m->ino)
 		return !name[0] || !strncmp(name, "[anon", 5) || !strcmp(name, "[heap]") ||
-				       !strcmp(name, "[stack]") ?
-			       HOST_BACKING_ANON :
-			       HOST_BACKING_SPECIAL;
+				       !strcmp(name, "[stack]")
+			       ? HOST_BACKING_ANON
+			       : HOST_BACKING_SPECIAL;
 	if (host->shmem_dev && m->dev == host->shmem_dev)
 		return HOST_BACKING_SHMEM;
 	/* What cannot be written is never guest RAM: no need to look at every library. */
@@ -70,7 +70,7 @@ static int parse_mapping(const struct linux_vm *vm, char *line, struct host_mapp
 	if (sscanf(line, "%llx-%llx %4s %llx %x:%x %llu %n", &start, &end, perms, &offset,
 		   &major_no, &minor_no, &ino, &name_at) < 7)
 		return -EINVAL;
-	*m = (struct host_mapping){
+	*m = (struct host_mapping) {
 		.start = start,
 		.end = end,
 		.shared = perms[3] == 's',
@@ -208,10 +208,10 @@ int linux_vm_residency(struct host_vm *base, uint64_t hva, size_t npages, int8_t
 		for (size_t i = 0; i < n; i++) {
 			uint64_t pfn = entries[i] & PAGEMAP_PFN_MASK;
 
-			nodes[done + i] = !(entries[i] & PAGEMAP_PRESENT) || !pfn ||
-							  !host->blocks.block_bytes ?
-						  -1 :
-						  frame_node(host, pfn);
+			nodes[done + i] =
+				!(entries[i] & PAGEMAP_PRESENT) || !pfn || !host->blocks.block_bytes
+					? -1
+					: frame_node(host, pfn);
 		}
 		pthread_mutex_unlock(&host->lock);
 		done += n;
@@ -259,8 +259,9 @@ static uint64_t parse_allowed(const char *status)
 		return ~0ULL;
 	for (at += 14; *at && *at != '\n'; at++) {
 		if (isxdigit((unsigned char)*at)) {
-			int digit = isdigit((unsigned char)*at) ? *at - '0' :
-								  tolower((unsigned char)*at) - 'a' + 10;
+			int digit = isdigit((unsigned char)*at)
+					    ? *at - '0'
+					    : tolower((unsigned char)*at) - 'a' + 10;
 
 			mask = mask << 4 | (uint64_t)digit;
 		}

@@ -126,9 +126,9 @@ static void set_tiers(struct host_node *nodes, size_t n)
 		if (nodes[i].has_cpu && nodes[i].rank > slowest_cpu)
 			slowest_cpu = nodes[i].rank;
 	for (size_t i = 0; i < n; i++)
-		nodes[i].tier = nodes[i].has_cpu || (nodes[i].rank && nodes[i].rank < slowest_cpu) ?
-					HOST_TIER_DRAM :
-					HOST_TIER_CXL;
+		nodes[i].tier = nodes[i].has_cpu || (nodes[i].rank && nodes[i].rank < slowest_cpu)
+					? HOST_TIER_DRAM
+					: HOST_TIER_CXL;
 }
 
 static int read_blocks_of(struct linux_host *host, int id, int8_t index, struct block_table *table)
@@ -174,7 +174,8 @@ static void refresh_blocks(struct linux_host *host, const struct host_node *node
 	for (size_t i = 0; same && i < n; i++)
 		same = nodes[i].id == host->nodes[i].id &&
 		       nodes[i].total_bytes == host->nodes[i].total_bytes;
-	if (!same && linux_read(host, "/sys/devices/system/memory/block_size_bytes", &text, NULL) == 0)
+	if (!same &&
+	    linux_read(host, "/sys/devices/system/memory/block_size_bytes", &text, NULL) == 0)
 		table.block_bytes = strtoull(text, NULL, 16);
 	for (size_t i = 0; table.block_bytes && i < n; i++)
 		read_blocks_of(host, nodes[i].id, (int8_t)i, &table);

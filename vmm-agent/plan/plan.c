@@ -194,8 +194,8 @@ static int plan_demotions(struct planning *p)
 		class_word earlier;
 		bool only_over_share;
 	} coldest_first[] = {
-		{cold_longest, NULL, false},	  {cold_longer, cold_longest, false},
-		{cold, cold_longer, false},	  {lukewarm, cold, true},
+		{cold_longest, NULL, false}, {cold_longer, cold_longest, false},
+		{cold, cold_longer, false},  {lukewarm, cold, true},
 		{anything, lukewarm, true},
 	};
 	const struct plan_input *in = p->in;
@@ -208,8 +208,8 @@ static int plan_demotions(struct planning *p)
 		return 0;
 	for (size_t c = 0; c < ARRAY_SIZE(coldest_first); c++) {
 		uint64_t need = coldest_first[c].only_over_share ? over : over + waiting;
-		uint64_t most = min_u64(min_u64(need, in->max_pages),
-					node_room_pages(in, plan->sink));
+		uint64_t most =
+			min_u64(min_u64(need, in->max_pages), node_room_pages(in, plan->sink));
 		size_t before = plan->n;
 		int r;
 
@@ -217,9 +217,9 @@ static int plan_demotions(struct planning *p)
 			continue;
 		p->left = most - plan->demote_pages;
 		r = take_class(p, coldest_first[c].class, coldest_first[c].earlier, HOST_TIER_DRAM,
-			       (struct planned){.node = (uint8_t)plan->sink,
-						.direction = DIRECTION_DEMOTE,
-						.reason = over ? REASON_OVER_SHARE : REASON_ROOM});
+			       (struct planned) {.node = (uint8_t)plan->sink,
+						 .direction = DIRECTION_DEMOTE,
+						 .reason = over ? REASON_OVER_SHARE : REASON_ROOM});
 		if (r < 0)
 			return r;
 		for (size_t i = before; i < plan->n; i++)
@@ -251,9 +251,9 @@ static int plan_promotions(struct planning *p)
 		size_t before = plan->n;
 
 		r = take_class(p, hottest_first[c].class, hottest_first[c].earlier, HOST_TIER_CXL,
-			       (struct planned){.node = (uint8_t)plan->target,
-						.direction = DIRECTION_PROMOTE,
-						.reason = REASON_HOT});
+			       (struct planned) {.node = (uint8_t)plan->target,
+						 .direction = DIRECTION_PROMOTE,
+						 .reason = REASON_HOT});
 		for (size_t i = before; i < plan->n; i++)
 			plan->promote_pages += plan->moves[i].pages;
 	}

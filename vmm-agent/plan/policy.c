@@ -23,7 +23,7 @@ static_assert(sizeof(origin_names) / sizeof(origin_names[0]) == POLICY_ORIGIN_CO
 
 void policy_default(struct policy *ret_policy)
 {
-	*ret_policy = (struct policy){.mode = MODE_TIER, .origin = POLICY_DEFAULT};
+	*ret_policy = (struct policy) {.mode = MODE_TIER, .origin = POLICY_DEFAULT};
 }
 
 const char *mode_name(enum mode mode)

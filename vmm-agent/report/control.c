@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -21,15 +20,13 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "base/loop.h"
 #include "base/units.h"
 #include "report/json.h"
+#include "report/listen.h"
 #include "report/prom.h"
 #include "vmtier/control.h"
 
@@ -163,7 +160,8 @@ static bool only_members(json_t *object, const char *const *allowed)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach(object, key, value) {
+	json_object_foreach(object, key, value)
+	{
 		size_t i = 0;
 
 		while (allowed[i] && strcmp(allowed[i], key))
@@ -202,8 +200,8 @@ static void answer_report(struct client *c, const char *method, json_t *paramete
 
 		body = text ? json_pack("{s:s}", "text", text) : NULL;
 	} else {
-		body = !strcmp(method, "list") ? report_json_list(report, now_ns) :
-						 report_json_status(report, now_ns);
+		body = !strcmp(method, "list") ? report_json_list(report, now_ns)
+					       : report_json_status(report, now_ns);
 	}
 	if (report)
 		client_send(c, body ? line_of(json_pack("{s:o}", "parameters", body)) : NULL);
@@ -257,7 +255,8 @@ static void start_notify(struct client *c, json_t *parameters)
 
 	if (!only_members(parameters, allowed) || !string_of(parameters, "domain") ||
 	    !string_of(parameters, "operation"))
-		client_refuse(c, VMTIER_ERROR_PARAMETERS, "'notify' needs a domain and an operation");
+		client_refuse(c, VMTIER_ERROR_PARAMETERS,
+			      "'notify' needs a domain and an operation");
 	else
 		ask_loop(c, CONTROL_NOTIFY, parameters);
 }
@@ -270,7 +269,8 @@ static void dispatch(struct client *c, const char *method, json_t *parameters)
 		if (!strcmp(method, "notify"))
 			start_notify(c, parameters);
 		else
-			client_refuse(c, VMTIER_ERROR_METHOD, "the hook socket takes 'notify' only");
+			client_refuse(c, VMTIER_ERROR_METHOD,
+				      "the hook socket takes 'notify' only");
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(reading); i++) {
@@ -407,15 +407,6 @@ static void client_ready(void *ctx, uint32_t events)
 	client_work(c);
 }
 
-static bool peer_is_privileged(int fd)
-{
-	struct ucred cred;
-	socklen_t len = sizeof(cred);
-
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 &&
-	       (cred.uid == 0 || cred.uid == geteuid());
-}
-
 static void accept_client(struct control *control, int listen_fd)
 {
 	_cleanup_(closep) int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -432,7 +423,7 @@ static void accept_client(struct control *control, int listen_fd)
 	c->control = control;
 	c->id = ++control->next_id;
 	c->hook = listen_fd == control->hook_fd;
-	c->privileged = peer_is_privileged(fd);
+	c->privileged = listen_peer_is_privileged(fd);
 	c->fd = fd;
 	if (loop_add(control->loop, fd, EPOLLIN, client_ready, c) < 0) {
 		free(c);
@@ -519,51 +510,6 @@ static void *control_main(void *arg)
 	return NULL;
 }
 
-static bool somebody_listens(const struct sockaddr_un *address)
-{
-	_cleanup_(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	return fd >= 0 && (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
-			   errno == EAGAIN);
-}
-
-/* Operators are in the group vmtier, where the package has made one. */
-static void give_to_group(const char *path)
-{
-	const struct group *group = getgrnam(VMTIER_GROUP);
-
-	if (group && chown(path, (uid_t)-1, group->gr_gid) < 0)
-		log_at(LOG_WARN, "'%s' cannot be given to group " VMTIER_GROUP " (%s): only root can "
-		       "ask vmtierd", path, strerror(errno));
-}
-
-static int listen_on(const char *path, mode_t mode, struct error *err)
-{
-	_cleanup_(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	mode_t old;
-	int r;
-
-	if (fd < 0)
-		return error_set(err, -errno, "cannot make a socket: %s", strerror(errno));
-	if (strlen(path) >= sizeof(address.sun_path))
-		return error_set(err, -ENAMETOOLONG, "socket path '%s' is too long", path);
-	strcpy(address.sun_path, path);
-	if (somebody_listens(&address))
-		return error_set(err, -EADDRINUSE,
-				 "socket '%s' is in use: is another vmtierd running?", path);
-	unlink(path);
-	old = umask(0777 & ~mode);
-	r = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
-	umask(old);
-	if (r == 0 && mode & 0060)
-		give_to_group(path);
-	if (r < 0 || listen(fd, 16) < 0)
-		return error_set(err, r < 0 ? r : -errno, "cannot listen on '%s': %s", path,
-				 strerror(r < 0 ? -r : errno));
-	return take_fd(&fd);
-}
-
 static int control_open(struct control *control, struct error *err)
 {
 	int r;
@@ -575,10 +521,10 @@ static int control_open(struct control *control, struct error *err)
 	r = loop_new(&control->loop);
 	if (r < 0)
 		return error_set(err, r, "cannot make an epoll: %s", strerror(-r));
-	control->listen_fd = listen_on(control->path, 0660, err);
+	control->listen_fd = listen_open(control->path, 0660, err);
 	if (control->listen_fd < 0)
 		return control->listen_fd;
-	control->hook_fd = listen_on(control->hook_path, 0600, err);
+	control->hook_fd = listen_open(control->hook_path, 0600, err);
 	if (control->hook_fd < 0)
 		return control->hook_fd;
 	r = loop_add(control->loop, control->listen_fd, EPOLLIN, listen_ready, control);
@@ -688,8 +634,8 @@ void control_answer(struct control *control, struct control_request *request, co
 
 	if (answer) {
 		answer->client = request->client;
-		answer->text = error ? error_line(error, message) :
-				       line_of(json_pack("{s:{}}", "parameters"));
+		answer->text = error ? error_line(error, message)
+				     : line_of(json_pack("{s:{}}", "parameters"));
 		pthread_mutex_lock(&control->lock);
 		answer->next = control->answers;
 		control->answers = answer;

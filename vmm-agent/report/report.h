@@ -13,7 +13,7 @@
 #include "host/host.h"
 #include "migrate/outcome.h"
 
-#define REPORT_NAME_MAX   256
+#define REPORT_NAME_MAX	  256
 #define REPORT_REASON_MAX 256
 
 /**
