@@ -15,8 +15,9 @@
 
 /*
  * KVM_CHECK_EXTENSION(KVM_CAP_ACCESS_FD), on /dev/kvm or a VM, returns 0 or the
- * mask of KVM_ACCESS_SUP_* that this kernel and CPU implement.  The number is a
- * private one: probe, do not assume.
+ * mask of KVM_ACCESS_SUP_* that this kernel and CPU implement.  On a VM fd it
+ * works only for the process that owns the VM: probe on /dev/kvm.  The number is
+ * a private one: probe, do not assume.
  */
 #define KVM_CAP_ACCESS_FD		0x766d74
 
@@ -42,8 +43,9 @@
  *
  * Errors: -EINVAL flags, reserved or vm_fd; -EFAULT; -EBADF vm_fd is not open;
  * -EPERM capability; -EBUSY another fd of this VM already has
- * KVM_ACCESS_FD_CLEAR; -EOPNOTSUPP no TDP MMU or no A/D bits; -ESRCH the owner
- * is gone; -EMFILE, -ENFILE, -ENOMEM.
+ * KVM_ACCESS_FD_CLEAR; -EIO on a VM fd: the caller does not own the VM, or the
+ * VM is dead; -EOPNOTSUPP no TDP MMU or no A/D bits; -ESRCH the owner is gone;
+ * -EMFILE, -ENFILE, -ENOMEM.
  */
 struct kvm_access_fd {
 	__s32 vm_fd;
@@ -109,7 +111,8 @@ struct kvm_access_slots {
  *
  * @gfn and @npages are updated to the range not yet done.  A call may return 0
  * early, with @npages > 0, after a signal or in a long range: call again with
- * the struct as it is.  @npages is 0 once all is done.
+ * the struct as it is.  @npages is 0 once all is done.  The words of the bitmaps
+ * that belong to the range not yet done are undefined.
  *
  * Bitmaps are arrays of __u64; bit 0 is @bitmap_gfn, which with @gfn must be a
  * multiple of 64.  A bitmap that is 0 is not wanted.  The words of the range
@@ -122,17 +125,24 @@ struct kvm_access_slots {
  * Pages mapped without A/D bits are present, never accessed, and counted in
  * @nr_unknown.  An accessed bit of a large entry shows in every page of the
  * range that it maps, and clearing a part of the range clears all of it.
+ * Memory mapped only for nested guests is not seen.
  *
  * @generation: in: 0, or the generation of the slot table that the caller
  * knows: a different one stops the walk (-ESTALE if nothing was done yet, else
- * an early return).  Out: the current one.
+ * an early return).  Left as it is.  A generation of 0 can only be that of a VM
+ * without slots.
+ * @generation_now: out, if the call returns 0 or -ESTALE: the current one, with
+ * bit 63 as in struct kvm_access_slots.  In: ignored.
  *
  * Counters are added to, in pages of 4 KiB, so that they sum up over the calls
  * of one range; @nr_walks counts walks from the root, @nr_retries compare-and-
  * exchange attempts that lost a race.
  *
  * Errors: -EINVAL; -EFAULT (what @gfn tells is done, is done); -EPERM clearing
- * by an fd without KVM_ACCESS_FD_CLEAR; -ESTALE; -EINTR; -ESRCH.
+ * by an fd without KVM_ACCESS_FD_CLEAR; -ESTALE; -EINTR, only from waiting for
+ * another harvest on the same fd; -ESRCH.  What cannot be written to is found out
+ * before anything is cleared; a chunk whose copying out fails all the same, with
+ * -EFAULT, has had its accessed bits cleared.
  */
 struct kvm_access_harvest {
 	__u64 gfn;
@@ -157,7 +167,8 @@ struct kvm_access_harvest {
 	__u64 nr_unknown;
 	__u64 nr_walks;
 	__u64 nr_retries;
-	__u64 reserved[4];
+	__u64 generation_now;
+	__u64 reserved[3];
 };
 
 /* Only look: no accessed bit is cleared. */
