@@ -12,6 +12,14 @@
 #include "base/cleanup.h"
 #include "discover/libvirt.h"
 
+static void skip_without_libvirt(int r)
+{
+	if (r == LIBVIRT_E_NOT_BUILT) {
+		print_message("skipped: built without libvirt\n");
+		skip();
+	}
+}
+
 static void the_test_driver_has_one_running_domain(void **state)
 {
 	_cleanup_(libvirt_view_deinit) struct libvirt_view view = {.n = 0};
@@ -19,8 +27,7 @@ static void the_test_driver_has_one_running_domain(void **state)
 	int r = libvirt_look("test:///default", &view, &err);
 
 	(void)state;
-	if (r == LIBVIRT_E_NOT_BUILT)
-		skip();
+	skip_without_libvirt(r);
 	assert_int_equal(r, 0);
 	assert_int_equal(view.n, 1);
 	assert_string_equal(view.names[0], "test");
@@ -34,8 +41,7 @@ static void a_libvirt_that_is_not_there_is_said_in_a_sentence(void **state)
 	int r = libvirt_look("no-such-driver:///", &view, &err);
 
 	(void)state;
-	if (r == LIBVIRT_E_NOT_BUILT)
-		skip();
+	skip_without_libvirt(r);
 	assert_int_equal(r, -ENOTCONN);
 	assert_true(strlen(err.text) > 20);
 	assert_int_equal(view.n, 77);

@@ -81,6 +81,19 @@ static void a_copy_is_never_cut_within_a_character(void **state)
 	assert_string_equal(utf8_clean(buf, 3, "\xff\xff\xff"), "??");
 }
 
+static void invisible_characters_are_replaced(void **state)
+{
+	char buf[64];
+
+	(void)state;
+	/* Right-to-left override, zero width space, byte order mark. */
+	assert_string_equal(utf8_clean(buf, sizeof(buf), "a\xe2\x80\xae|"), "a?|");
+	assert_string_equal(utf8_clean(buf, sizeof(buf), "\xe2\x80\x8b|\xef\xbb\xbf"), "?|?");
+	/* Their neighbours can be seen: a dash, an ellipsis. */
+	assert_string_equal(utf8_clean(buf, sizeof(buf), "\xe2\x80\x90\xe2\x80\xa6"),
+			    "\xe2\x80\x90\xe2\x80\xa6");
+}
+
 static void a_copy_is_valid_and_no_longer_than_its_text(void **state)
 {
 	unsigned int seed = 7;
@@ -105,6 +118,7 @@ int main(void)
 		cmocka_unit_test(what_rfc_3629_forbids_has_none),
 		cmocka_unit_test(validity_is_of_all_bytes),
 		cmocka_unit_test(a_copy_is_never_cut_within_a_character),
+		cmocka_unit_test(invisible_characters_are_replaced),
 		cmocka_unit_test(a_copy_is_valid_and_no_longer_than_its_text),
 	};
 

@@ -120,19 +120,66 @@ void config_default(struct config *config)
 		set_option(config, i, options[i].value, NULL);
 }
 
+/* One file being read; @line: the number of the line that libinih has now. */
 struct reading {
 	struct config *config;
-	struct error *err;
+	FILE *file;
+	int line;
 	struct error error;
+	int error_line;
 };
+
+static void reading_failed(struct reading *reading, const char *why)
+{
+	error_set(&reading->error, -EINVAL, "%s", why);
+	reading->error_line = reading->line;
+}
+
+static bool is_comment(const char *line)
+{
+	line += strspn(line, " \t");
+	return *line == '#' || *line == ';';
+}
+
+/*
+ * fgets() for libinih, which would go on with the rest of a line that is too
+ * long as if it were the next one, and would not see what follows a NUL.
+ */
+static char *next_line(char *buf, int size, void *user)
+{
+	struct reading *reading = user;
+	int len = 0, c;
+
+	if (reading->error.code)
+		return NULL;
+	reading->line++;
+	buf[0] = '\0';
+	while ((c = getc(reading->file)) != EOF && c != '\n') {
+		if (!c) {
+			reading_failed(reading, "it holds a NUL byte: is it a text file?");
+			return NULL;
+		}
+		if (len < size - 2) {
+			buf[len++] = (char)c;
+			buf[len] = '\0';
+		} else if (!is_comment(buf)) {
+			reading_failed(reading, "it is too long");
+			return NULL;
+		}
+	}
+	if (c == EOF && !len)
+		return NULL;
+	buf[len++] = '\n';
+	buf[len] = '\0';
+	return buf;
+}
 
 /* libinih wants 1 for "go on". */
 static int on_value(void *user, const char *section, const char *key, const char *value)
 {
 	struct reading *reading = user;
 
-	if (reading->error.code)
-		return 0;
+	reading->error_line = reading->line;
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
 		if (!strcmp(options[i].section, section) && !strcmp(options[i].key, key))
 			return set_option(reading->config, i, value, &reading->error) == 0;
@@ -152,14 +199,17 @@ int config_read(struct config *config, const char *path, bool must_exist, struct
 		return 0;
 	if (!file)
 		return error_set(err, -errno, "cannot read %s: %s", path, strerror(errno));
-	line = ini_parse_file(file, on_value, &reading);
+	reading.file = file;
+	line = ini_parse_stream(next_line, &reading, on_value, &reading);
 	if (ferror(file))
 		return error_set(err, -EIO, "cannot read %s: is it a file?", path);
-	if (reading.error.code)
-		return error_set(err, -EINVAL, "%s, line %d: %s", path, line, reading.error.text);
-	if (line)
+	/* libinih goes on after a line that it does not understand, and tells the first. */
+	if (line && (!reading.error.code || line < reading.error_line))
 		return error_set(err, -EINVAL, "%s, line %d: neither a [section] nor 'key = value'",
 				 path, line);
+	if (reading.error.code)
+		return error_set(err, -EINVAL, "%s, line %d: %s", path, reading.error_line,
+				 reading.error.text);
 	*config = copy;
 	return 0;
 }

@@ -64,6 +64,28 @@ static bool is_control(const char *text, size_t n)
 	return n == 2 && first == 0xc2 && second < 0xa0;
 }
 
+/* The code point of three bytes: all that is invisible and not a control character has as many. */
+static uint32_t code_of_three(const char *text)
+{
+	const uint8_t *b = (const uint8_t *)text;
+
+	return (uint32_t)(b[0] & 0xf) << 12 | (uint32_t)(b[1] & 0x3f) << 6 | (b[2] & 0x3f);
+}
+
+/* Shown as nothing, or turning around what follows: a name could pass for another one. */
+static bool is_invisible(const char *text, size_t n)
+{
+	static const struct {
+		uint32_t first, last;
+	} ranges[] = {{0x200b, 0x200f}, {0x2028, 0x202e}, {0x2060, 0x206f}, {0xfeff, 0xfeff}};
+	uint32_t code = n == 3 ? code_of_three(text) : 0;
+
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
+		if (code >= ranges[i].first && code <= ranges[i].last)
+			return true;
+	return false;
+}
+
 char *utf8_clean(char *dst, size_t size, const char *text)
 {
 	const char *end = text + strlen(text);
@@ -73,7 +95,7 @@ char *utf8_clean(char *dst, size_t size, const char *text)
 		size_t n = utf8_length(text, end);
 
 		/* A '?' is never longer than what it stands for: no copy outgrows its text. */
-		if (!n || is_control(text, n)) {
+		if (!n || is_control(text, n) || is_invisible(text, n)) {
 			if (size < 2)
 				break;
 			*out = '?';

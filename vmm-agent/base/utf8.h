@@ -23,8 +23,9 @@ bool utf8_is_valid(const char *text, size_t len);
  * @dst, @size: room for the copy, which is always terminated and never cut
  *	within a character; @size at least 1
  *
- * Replaced are bytes that are not UTF-8 and the control characters below
- * U+0020 and from U+007F to U+009F: they end lines and steer terminals.
+ * Replaced are bytes that are not UTF-8, the control characters below U+0020
+ * and from U+007F to U+009F, which end lines and steer terminals, and characters
+ * that are invisible or turn the direction of what follows.
  * Return: @dst.
  */
 char *utf8_clean(char *dst, size_t size, const char *text);

@@ -54,6 +54,15 @@ static bool entry_was_pushed(const struct host_ring_entry *was, const struct hos
 	       ((was->flags & KVM_DIRTY_GFN_F_RESET) && !(now->flags & KVM_DIRTY_GFN_F_RESET));
 }
 
+/* Where the next push goes: behind the entries that are flagged, if there are any. */
+static size_t next_by_flags(const struct host_ring_entry *now, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (now[i].flags && !now[(i + 1) % n].flags)
+			return (i + 1) % n;
+	return RING_NEXT_UNKNOWN;
+}
+
 /* The first look has nothing to compare with: what is flagged has been pushed. */
 static int first_look(struct ring *ring, const struct host_ring_entry *now, size_t n,
 		      void (*pushed)(void *ctx, const struct host_ring_entry *entry), void *ctx)
@@ -61,16 +70,12 @@ static int first_look(struct ring *ring, const struct host_ring_entry *now, size
 	ring->entries = malloc(n * sizeof(*ring->entries));
 	if (!ring->entries)
 		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		bool flagged = now[i].flags != 0, next_flagged = now[(i + 1) % n].flags != 0;
-
-		if (flagged)
+	for (size_t i = 0; i < n; i++)
+		if (now[i].flags)
 			pushed(ctx, &now[i]);
-		if (flagged && !next_flagged)
-			ring->next = (i + 1) % n;
-	}
 	memcpy(ring->entries, now, n * sizeof(*now));
 	ring->n = n;
+	ring->next = next_by_flags(now, n);
 	return 0;
 }
 
@@ -116,10 +121,15 @@ int ring_look(struct ring *ring, const struct host_ring_entry *now, size_t n,
 	 */
 	for (size_t k = 0; k < length; k++)
 		pushed(ctx, &now[(start + k) % n]);
+	memcpy(ring->entries, now, n * sizeof(*now));
+	if (length && length >= n / 2) {
+		/* Perhaps they went round: nobody knows how far. */
+		ring->next = next_by_flags(now, n);
+		return RING_LOSSY;
+	}
 	if (length)
 		ring->next = (start + length) % n;
-	memcpy(ring->entries, now, n * sizeof(*now));
-	return length >= n / 2 ? RING_LOSSY : 0;
+	return 0;
 }
 
 struct marking {

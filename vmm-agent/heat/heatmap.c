@@ -153,8 +153,8 @@ void heatmap_copy(struct heatmap *dst, uint64_t to, const struct heatmap *src, u
 		copy_plane(dst->idle[k], to, src->idle[k], from, npages);
 	copy_plane(dst->here, to, src->here, from, npages);
 	copy_plane(dst->written, to, src->written, from, npages);
-	if (to % 512 == from % 512)
-		for (uint64_t b = 0; b <= npages / 512; b++)
+	if (to % 512 == from % 512 && npages)
+		for (uint64_t b = 0; b <= (from % 512 + npages - 1) / 512; b++)
 			if (to / 512 + b < dst->npages / 512 &&
 			    from / 512 + b < src->npages / 512 &&
 			    bitmap_test(src->large, from / 512 + b))

@@ -55,6 +55,7 @@ struct linux_vm {
 	atomic_bool detached;
 	bool vfio;
 	bool sev;
+	bool no_rings; /* a VM has rings from its first vCPU on, or never */
 	struct linux_ring *rings;
 	size_t nrings;
 };

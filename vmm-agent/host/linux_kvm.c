@@ -140,7 +140,7 @@ static int open_process(struct linux_vm *vm, const struct host_found *found, str
 	snprintf(path, sizeof(path), "/proc/%d", found->pid);
 	vm->proc_fd = linux_open(to_linux(vm->base.host), path, O_RDONLY | O_DIRECTORY);
 	if (vm->proc_fd < 0)
-		return error_set(err, vm->proc_fd, "guest '%s' is gone", found->name);
+		return error_set(err, -ESRCH, "guest '%s' is gone", found->name);
 	vm->pidfd = (int)syscall(SYS_pidfd_open, found->pid, 0);
 	if (vm->pidfd < 0)
 		return error_set(err, -errno, "guest '%s' is gone", found->name);
@@ -327,7 +327,7 @@ static void add_ring(struct linux_vm *vm, int vcpu, int fd_number)
 	for (size_t i = 0; i < vm->nrings; i++)
 		if (vm->rings[i].vcpu == vcpu)
 			return;
-	if (vm->nrings == HOST_MAX_VCPUS)
+	if (vm->no_rings || vm->nrings == HOST_MAX_VCPUS)
 		return;
 	fd = (int)syscall(SYS_pidfd_getfd, vm->pidfd, fd_number, 0);
 	if (fd < 0 || !is_vcpu_fd(fd, vcpu))
@@ -337,6 +337,7 @@ static void add_ring(struct linux_vm *vm, int vcpu, int fd_number)
 	if (map == MAP_FAILED)
 		return;
 	entries = ring_entries(map);
+	vm->no_rings = !entries;
 	rings = entries ? reallocarray(vm->rings, vm->nrings + 1, sizeof(*rings)) : NULL;
 	if (!rings) {
 		munmap(map, RING_MAX_BYTES);

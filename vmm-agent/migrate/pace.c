@@ -22,9 +22,10 @@ static void refill(struct pace *pace, uint64_t unit, uint64_t now_ns)
 	uint64_t most = bucket_bytes(pace, unit);
 	uint64_t add = (uint64_t)((unsigned __int128)elapsed_ns * pace->bytes_per_s / NSEC_PER_SEC);
 
-	if (!add)
-		return; /* leave last_ns, so that fractions of a byte are not lost */
-	pace->last_ns = now_ns;
+	/* Only the time of whole bytes is used up, so that fractions are not lost. */
+	pace->last_ns +=
+		(uint64_t)(((unsigned __int128)add * NSEC_PER_SEC + pace->bytes_per_s - 1) /
+			   pace->bytes_per_s);
 	pace->tokens = add > most || pace->tokens > most - add ? most : pace->tokens + add;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Linear probing with tombstones, rebuilt when it grows. */
+/* Linear probing with tombstones, rebuilt when it grows or is full. */
 #include "migrate/quarantine.h"
 
 #include <stdlib.h>
@@ -12,6 +12,12 @@ struct quarantined {
 	uint64_t until_ns;
 	uint32_t failures; /* 0: moved meanwhile, the place is kept for probing */
 };
+
+/* Half full at most, so that probing stays short. */
+#define ROOM_MAX (2 * QUARANTINE_MAX)
+
+/* A full table is searched for what may go this often: 3 MiB are read each time. */
+#define SWEEP_NS (10 * NSEC_PER_SEC)
 
 /* Seconds before the first retry; 0: not a matter of the page. */
 static const uint32_t first_delay_s[CAUSE_COUNT] = {
@@ -40,35 +46,54 @@ static struct quarantined *slot_of(struct quarantined *slots, size_t room, uint6
 	return &slots[at];
 }
 
-static bool grow(struct quarantine *q)
+/* Worth keeping: it failed, has not moved since, and somebody may still want to try it. */
+static bool is_current(const struct quarantined *s, uint64_t now_ns)
+{
+	return s->failures && now_ns < s->until_ns + QUARANTINE_MAX_DELAY_S * NSEC_PER_SEC;
+}
+
+/* Another table, twice as large up to the limit, with what is still current. */
+static bool rebuild(struct quarantine *q, uint64_t now_ns)
 {
 	size_t room = q->room ? q->room * 2 : 256, n = 0;
-	struct quarantined *slots = calloc(room, sizeof(*slots));
+	struct quarantined *slots;
 
+	if (room > ROOM_MAX)
+		room = ROOM_MAX;
+	slots = calloc(room, sizeof(*slots));
 	if (!slots)
 		return false;
 	for (size_t i = 0; i < q->room; i++) {
-		if (!q->slots[i].key || !q->slots[i].failures)
+		if (!q->slots[i].key || !is_current(&q->slots[i], now_ns))
 			continue;
 		*slot_of(slots, room, q->slots[i].key - 1) = q->slots[i];
 		n++;
 	}
 	free(q->slots);
-	*q = (struct quarantine) {.slots = slots, .room = room, .n = n};
+	*q = (struct quarantine) {.slots = slots, .room = room, .n = n, .swept_ns = now_ns};
 	return true;
+}
+
+static bool make_room(struct quarantine *q, uint64_t now_ns)
+{
+	if (2 * (q->n + 1) <= q->room)
+		return true;
+	if (q->room == ROOM_MAX && now_ns < q->swept_ns + SWEEP_NS)
+		return false;
+	return rebuild(q, now_ns) && 2 * (q->n + 1) <= q->room;
 }
 
 void quarantine_add(struct quarantine *q, uint64_t index, enum cause cause, uint64_t now_ns)
 {
-	struct quarantined *s;
+	struct quarantined *s = q->room ? slot_of(q->slots, q->room, index) : NULL;
 	uint64_t delay_s = first_delay_s[cause];
 
 	if (!delay_s)
 		return;
-	if (2 * (q->n + 1) > q->room && (q->n >= QUARANTINE_MAX || !grow(q)))
-		return;
-	s = slot_of(q->slots, q->room, index);
-	if (!s->key) {
+	if (!s || !s->key) {
+		if (!make_room(q, now_ns))
+			return;
+		s = slot_of(q->slots, q->room, index);
 		s->key = index + 1;
 		q->n++;
 	}

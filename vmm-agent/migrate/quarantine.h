@@ -14,7 +14,7 @@
 
 #include "migrate/outcome.h"
 
-/* 40 bytes each: at most 2.5 MiB a guest.  A guest with more failures is not tierable anyway. */
+/* 24 bytes each in a table twice as large: at most 3 MiB a guest.  A guest with more failures is not tierable anyway. */
 #define QUARANTINE_MAX 65536
 
 /* Longest delay: a pin that is dropped is noticed within five minutes. */
@@ -22,11 +22,12 @@
 
 struct quarantined;
 
-/** struct quarantine - a hash table by page index, open addressing */
+/** struct quarantine - a hash table by page index, open addressing; @swept_ns: last rebuilt */
 struct quarantine {
 	struct quarantined *slots;
 	size_t room;
 	size_t n;
+	uint64_t swept_ns;
 };
 
 /** quarantine_init() - empty, no memory; quarantine_deinit() frees and empties */

@@ -5,7 +5,8 @@
  * Candidates are found a word at a time, class by class, from the hottest (or
  * coldest) on, until the room is used up; only pages that are taken cost more
  * than their share of a word operation.  A 2 MiB block that is mapped large is
- * one unit: its accessed bit stands for all of it, and it moves whole.
+ * one unit: its accessed bit stands for all of it, and it moves whole.  Its
+ * pages may differ for some passes after it became large.
  */
 #include "plan/plan.h"
 
@@ -116,41 +117,67 @@ static int plan_add(struct plan *plan, const struct planned *move)
 	return 0;
 }
 
+/* A block is as warm as its warmest page: one is enough to come in, all must be cold to go out. */
+static bool block_is(const struct plan_input *in, uint64_t index, class_word class,
+		     enum host_tier from)
+{
+	uint64_t inside = 0, outside = 0;
+
+	for (size_t w = index / 64; w < (index + LARGE_PAGES) / 64; w++) {
+		uint64_t on = tier_word(in, w, from);
+
+		inside |= on & class(in->heat, w);
+		outside |= on & ~class(in->heat, w);
+	}
+	return inside && !(from == HOST_TIER_DRAM && outside);
+}
+
+static int take(struct planning *p, const struct planned *move)
+{
+	const struct plan_input *in = p->in;
+
+	if (in->barred && in->barred(in->barred_ctx, move->index))
+		return 0;
+	if (move->pages > p->left) {
+		p->left = 0;
+		return 0;
+	}
+	p->left -= move->pages;
+	return plan_add(p->plan, move);
+}
+
 /* Later classes contain the earlier ones: what was taken is taken out again by @earlier. */
 static int take_class(struct planning *p, class_word class, class_word earlier, enum host_tier from,
 		      struct planned move)
 {
 	const struct plan_input *in = p->in;
 	const struct heatmap *heat = in->heat;
-	int r;
+	int r = 0;
 
 	for (size_t w = 0; w < heat->nwords && p->left; w++) {
 		uint64_t word = heat->here[w] ? class(heat, w) & tier_word(in, w, from) : 0;
 
 		if (word && earlier)
 			word &= ~earlier(heat, w);
-		while (word && p->left) {
-			uint64_t index = w * 64 + (uint64_t)__builtin_ctzll(word);
-			bool large = heatmap_is_large(heat, index);
-
+		while (word && p->left && r >= 0) {
+			move.index = w * 64 + (uint64_t)__builtin_ctzll(word);
+			move.pages = 1;
 			word &= word - 1;
-			move.index = large ? index & ~511ULL : index;
-			move.pages = large ? LARGE_PAGES : 1;
-			if (in->barred && in->barred(in->barred_ctx, move.index))
+			if (!heatmap_is_large(heat, move.index)) {
+				r = take(p, &move);
 				continue;
-			if (move.pages > p->left) {
-				p->left = 0;
-				break;
 			}
-			r = plan_add(p->plan, &move);
-			if (r < 0)
-				return r;
-			p->left -= move.pages;
-			if (large) { /* the block is done: go on behind it */
-				w = (move.index + LARGE_PAGES) / 64 - 1;
-				break;
-			}
+			move.index &= ~511ULL;
+			move.pages = LARGE_PAGES;
+			if (block_is(in, move.index, class, from) &&
+			    !(earlier && block_is(in, move.index, earlier, from)))
+				r = take(p, &move);
+			/* Whether taken or not, the block is done: go on behind it. */
+			w = (move.index + LARGE_PAGES) / 64 - 1;
+			break;
 		}
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }

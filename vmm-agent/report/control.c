@@ -30,8 +30,12 @@
 #include "report/prom.h"
 #include "vmtier/control.h"
 
-/* More than operators have terminals; each costs up to VMTIER_REQUEST_MAX while it sends. */
-#define CLIENTS_MAX 32
+/*
+ * More than operators have terminals; each costs up to VMTIER_REQUEST_MAX while it sends.
+ * The first places are for the hook, so that operators cannot lock it out.
+ */
+#define CLIENTS_MAX 40
+#define HOOK_PLACES 8
 
 struct client {
 	struct control *control;
@@ -264,6 +268,8 @@ static void start_notify(struct client *c, json_t *parameters)
 static void dispatch(struct client *c, const char *method, json_t *parameters)
 {
 	static const char *const reading[] = {"status", "list", "show", "metrics"};
+	static const char *const of_show[] = {"domain", NULL};
+	const char *const *allowed = strcmp(method, "show") ? of_show + 1 : of_show;
 
 	if (c->hook) {
 		if (!strcmp(method, "notify"))
@@ -274,10 +280,14 @@ static void dispatch(struct client *c, const char *method, json_t *parameters)
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(reading); i++) {
-		if (!strcmp(method, reading[i])) {
+		if (strcmp(method, reading[i]))
+			continue;
+		if (only_members(parameters, allowed))
 			answer_report(c, method, parameters);
-			return;
-		}
+		else
+			client_refuse(c, VMTIER_ERROR_PARAMETERS,
+				      "there is a parameter that this method does not have");
+		return;
 	}
 	if (!strcmp(method, "pause") || !strcmp(method, "resume"))
 		start_change(c, method, parameters);
@@ -411,7 +421,7 @@ static void accept_client(struct control *control, int listen_fd)
 {
 	_cleanup_(closep) int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct client *c;
-	size_t i = 0;
+	size_t i = listen_fd == control->hook_fd ? 0 : HOOK_PLACES;
 
 	while (i < CLIENTS_MAX && control->clients[i])
 		i++;

@@ -21,6 +21,15 @@ static bool somebody_listens(const struct sockaddr_un *address)
 			   errno == EAGAIN);
 }
 
+/* What a daemon that crashed has left; nothing but a socket is ever removed. */
+static void remove_left_over(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+		unlink(path);
+}
+
 /* Operators are in the group vmtier, where the package has made one. */
 static void give_to_group(const char *path)
 {
@@ -48,7 +57,7 @@ int listen_open(const char *path, mode_t mode, struct error *err)
 	if (somebody_listens(&address))
 		return error_set(err, -EADDRINUSE,
 				 "socket '%s' is in use: is another vmtierd running?", path);
-	unlink(path);
+	remove_left_over(path);
 	old = umask(0777 & ~mode);
 	r = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
 	umask(old);

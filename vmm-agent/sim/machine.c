@@ -33,6 +33,7 @@ struct page {
 	bool accessed;
 	bool pinned;
 	bool busy;
+	bool shared; /* mapped by another process too */
 };
 
 struct machine_guest {
@@ -42,6 +43,7 @@ struct machine_guest {
 	char name[GUEST_NAME_MAX];
 	bool dead;
 	int death_fd;
+	size_t open_vms;
 	bool large;
 	size_t npages;
 	struct page *pages;
@@ -56,12 +58,14 @@ struct machine_guest {
 	struct host_ring_entry *ring;
 	size_t ring_entries, ring_head;
 	int fail_harvest;
+	bool die_in_harvest, die_in_move;
 	char refuse[128];
 };
 
 struct machine_vm {
 	struct host_vm base;
 	struct machine_guest *guest;
+	int watch_fd; /* a duplicate, as every pidfd_open(2) gives an fd of its own */
 	bool detached;
 };
 
@@ -126,7 +130,7 @@ void machine_add_node(struct machine *m, int id, bool has_cpu, int rank, uint64_
 
 	LOCK(m);
 	node = &m->nodes[m->nnodes++];
-	*node = (struct host_node){
+	*node = (struct host_node) {
 		.id = id,
 		.has_cpu = has_cpu,
 		.rank = rank,
@@ -136,10 +140,9 @@ void machine_add_node(struct machine *m, int id, bool has_cpu, int rank, uint64_
 	};
 	for (size_t a = 0; a < m->nnodes; a++)
 		for (size_t b = 0; b < m->nnodes; b++)
-			m->nodes[a].distance[b] =
-				a == b					   ? 10 :
-				m->nodes[a].has_cpu && m->nodes[b].has_cpu ? 21 :
-									     24;
+			m->nodes[a].distance[b] = a == b				       ? 10
+						  : m->nodes[a].has_cpu && m->nodes[b].has_cpu ? 21
+											       : 24;
 	UNLOCK(m);
 }
 
@@ -185,16 +188,16 @@ struct machine_guest *machine_add_guest(struct machine *m, const char *name, siz
 	g->vcpu_node = m->nodes[0].id;
 	g->facts.allowed_nodes = ~0ULL;
 	for (size_t i = 0; i < npages; i++)
-		g->pages[i] = (struct page){.node = (int8_t)node, .mapped = true};
+		g->pages[i] = (struct page) {.node = (int8_t)node, .mapped = true};
 	node_by_id(m, node)->free_bytes -= npages * PAGE_BYTES;
 	g->slots = calloc(1, sizeof(*g->slots));
-	g->slots[0] = (struct kvm_access_slot){
+	g->slots[0] = (struct kvm_access_slot) {
 		.npages = npages,
 		.userspace_addr = machine_hva(g, 0),
 	};
 	g->nslots = 1;
 	g->maps = calloc(1, sizeof(*g->maps));
-	g->maps[0] = (struct host_mapping){
+	g->maps[0] = (struct host_mapping) {
 		.start = machine_hva(g, 0),
 		.end = machine_hva(g, npages),
 		.backing = HOST_BACKING_ANON,
@@ -207,19 +210,63 @@ struct machine_guest *machine_add_guest(struct machine *m, const char *name, siz
 	return g;
 }
 
-void machine_kill(struct machine_guest *g)
+static void guest_free(struct machine_guest *g)
 {
-	struct machine *m = g->machine;
+	close(g->death_fd);
+	free(g->pages);
+	free(g->slots);
+	free(g->maps);
+	free(g->ring);
+	free(g);
+}
+
+/* With the lock held: a process that has ended is forgotten when nobody holds it. */
+static void guest_put(struct machine_guest *g)
+{
+	struct machine_guest **at = &g->machine->guests;
+
+	if (!g->dead || g->open_vms)
+		return;
+	while (*at != g)
+		at = &(*at)->next;
+	*at = g->next;
+	guest_free(g);
+}
+
+static void guest_dies(struct machine_guest *g)
+{
 	uint64_t one = 1;
 
-	LOCK(m);
 	g->dead = true;
 	for (size_t i = 0; i < g->npages; i++)
 		if (g->pages[i].node >= 0)
-			node_by_id(m, g->pages[i].node)->free_bytes += PAGE_BYTES;
+			node_by_id(g->machine, g->pages[i].node)->free_bytes += PAGE_BYTES;
 	if (write(g->death_fd, &one, sizeof(one)) < 0)
 		perror("eventfd");
+}
+
+void machine_kill(struct machine_guest *g)
+{
+	struct machine *m = g->machine;
+
+	LOCK(m);
+	guest_dies(g);
+	guest_put(g);
 	UNLOCK(m);
+}
+
+void machine_kill_in_harvest(struct machine_guest *g)
+{
+	LOCK(g->machine);
+	g->die_in_harvest = true;
+	UNLOCK(g->machine);
+}
+
+void machine_kill_in_move(struct machine_guest *g)
+{
+	LOCK(g->machine);
+	g->die_in_move = true;
+	UNLOCK(g->machine);
 }
 
 void machine_touch(struct machine_guest *g, size_t page, bool write)
@@ -277,7 +324,7 @@ void machine_discard(struct machine_guest *g, size_t page)
 	LOCK(g->machine);
 	if (p->node >= 0)
 		node_by_id(g->machine, p->node)->free_bytes += PAGE_BYTES;
-	*p = (struct page){.node = -1};
+	*p = (struct page) {.node = -1};
 	UNLOCK(g->machine);
 }
 
@@ -292,6 +339,13 @@ void machine_busy(struct machine_guest *g, size_t page, bool busy)
 {
 	LOCK(g->machine);
 	g->pages[page].busy = busy;
+	UNLOCK(g->machine);
+}
+
+void machine_share(struct machine_guest *g, size_t page, bool shared)
+{
+	LOCK(g->machine);
+	g->pages[page].shared = shared;
 	UNLOCK(g->machine);
 }
 
@@ -355,10 +409,17 @@ void machine_add_ring(struct machine_guest *g, size_t entries)
 	UNLOCK(g->machine);
 }
 
+void machine_fill_ring(struct machine_guest *g, const struct host_ring_entry *entries)
+{
+	LOCK(g->machine);
+	memcpy(g->ring, entries, g->ring_entries * sizeof(*entries));
+	UNLOCK(g->machine);
+}
+
 void machine_push(struct machine_guest *g, uint32_t slot, uint64_t offset, bool reset)
 {
 	LOCK(g->machine);
-	g->ring[g->ring_head++ % g->ring_entries] = (struct host_ring_entry){
+	g->ring[g->ring_head++ % g->ring_entries] = (struct host_ring_entry) {
 		.flags = KVM_DIRTY_GFN_F_DIRTY,
 		.slot = slot,
 		.offset = offset,
@@ -476,11 +537,13 @@ static int op_vm_open(struct host *host, const struct host_found *found, struct 
 			continue;
 		vm->base.host = host;
 		vm->guest = g;
+		vm->watch_fd = dup(g->death_fd);
 		if (g->refuse[0])
 			error_set(ret_source, -EOPNOTSUPP, "%s", g->refuse);
 		else if (m->kvm != HOST_KVM_PATCHED)
 			error_set(ret_source, -ENOTTY, "the loaded KVM has no access fds");
 		m->counts.open_vms++;
+		g->open_vms++;
 		r = 0;
 	}
 	UNLOCK(m);
@@ -499,7 +562,10 @@ static void op_vm_close(struct host_vm *base)
 
 	LOCK(m);
 	m->counts.open_vms--;
+	vm->guest->open_vms--;
+	guest_put(vm->guest);
 	UNLOCK(m);
+	close(vm->watch_fd);
 	free(vm);
 }
 
@@ -525,7 +591,7 @@ static bool op_vm_alive(struct host_vm *base)
 
 static int op_vm_watch_fd(struct host_vm *base)
 {
-	return to_vm(base)->guest->death_fd;
+	return to_vm(base)->watch_fd;
 }
 
 static bool op_vm_has_access(struct host_vm *base)
@@ -553,9 +619,9 @@ static struct page *page_at(struct machine_guest *g, uint64_t hva)
 {
 	uint64_t start = machine_hva(g, 0);
 
-	return hva >= start && hva < start + g->npages * PAGE_BYTES ?
-		       &g->pages[(hva - start) / PAGE_BYTES] :
-		       NULL;
+	return hva >= start && hva < start + g->npages * PAGE_BYTES
+		       ? &g->pages[(hva - start) / PAGE_BYTES]
+		       : NULL;
 }
 
 static struct page *page_of_gfn(struct machine_guest *g, uint32_t as_id, uint64_t gfn)
@@ -611,6 +677,8 @@ static int op_vm_harvest(struct host_vm *base, struct kvm_access_harvest *h)
 
 	LOCK(g->machine);
 	g->machine->counts.harvests++;
+	if (g->die_in_harvest && !g->dead)
+		guest_dies(g);
 	if (vm->detached || g->dead) {
 		r = -ESRCH;
 	} else if (g->fail_harvest) {
@@ -619,6 +687,7 @@ static int op_vm_harvest(struct host_vm *base, struct kvm_access_harvest *h)
 	} else if (h->gfn % 64 || h->bitmap_gfn % 64 || !h->npages) {
 		r = -EINVAL;
 	} else if (h->generation && h->generation != g->generation) {
+		h->generation_now = g->generation;
 		r = -ESTALE;
 	} else {
 		clear_words(h->accessed, h);
@@ -629,7 +698,7 @@ static int op_vm_harvest(struct host_vm *base, struct kvm_access_harvest *h)
 			harvest_page(g, h, gfn);
 		h->gfn += h->npages;
 		h->npages = 0;
-		h->generation = g->generation;
+		h->generation_now = g->generation;
 	}
 	UNLOCK(g->machine);
 	return r;
@@ -758,7 +827,10 @@ static void unit_of(struct machine_guest *g, uint64_t hva, size_t *ret_first, si
 		*ret_end = g->npages;
 }
 
-/* Try the list [start, end): all that can move moves; the number of pages left behind. */
+/*
+ * Try the list [start, end): all that can move moves.  Return: the number of
+ * pages left behind, or -ENOMEM, which ends the call on the spot.
+ */
 static long try_list(struct moving *mv, size_t end)
 {
 	long failed = 0;
@@ -770,10 +842,12 @@ static long try_list(struct moving *mv, size_t end)
 		unit_of(mv->g, mv->hvas[i], &first, &last);
 		for (size_t k = first; k < last; k++)
 			stuck |= mv->g->pages[k].pinned;
-		if (stuck || mv->to->free_bytes < (last - first) * PAGE_BYTES) {
+		if (stuck) {
 			failed++;
 			continue;
 		}
+		if (mv->to->free_bytes < (last - first) * PAGE_BYTES)
+			return -ENOMEM;
 		for (size_t k = first; k < last; k++)
 			if (mv->g->pages[k].node >= 0 && mv->g->pages[k].node != mv->to->id)
 				page_moves(mv, &mv->g->pages[k]);
@@ -789,11 +863,12 @@ static long move_all(struct moving *mv, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct page *p = page_at(mv->g, mv->hvas[i]);
-		int status = !p		   ? -EFAULT :
-			     p->node < 0   ? -ENOENT :
-			     p->busy	   ? -EBUSY :
-			     p->node == mv->to->id ? p->node :
-						 -EINPROGRESS;
+		int status = !p			     ? -EFAULT
+			     : p->node < 0	     ? -ENOENT
+			     : p->busy		     ? -EBUSY
+			     : p->shared	     ? -EACCES
+			     : p->node == mv->to->id ? p->node
+						     : -EINPROGRESS;
 		long failed;
 
 		if (!(mv->g->facts.allowed_nodes >> mv->to->id & 1)) {
@@ -805,7 +880,7 @@ static long move_all(struct moving *mv, size_t n)
 		mv->status[i] = status;
 		failed = try_list(mv, i);
 		if (failed)
-			return failed + (long)(n - i - 1);
+			return failed < 0 ? failed : failed + (long)(n - i - 1);
 	}
 	return try_list(mv, n);
 }
@@ -821,6 +896,10 @@ static long op_vm_move(struct host_vm *base, size_t n, const uint64_t *hvas, int
 	for (size_t i = 0; i < n; i++)
 		status[i] = -EINPROGRESS;
 	mv.to = node < 0 ? NULL : node_by_id(g->machine, node);
+	if (g->die_in_move && mv.to && !g->dead) {
+		move_all(&mv, n / 2);
+		guest_dies(g);
+	}
 	if (vm->detached || g->dead) {
 		r = -ESRCH;
 	} else if (node < 0) {
@@ -895,12 +974,7 @@ struct machine *machine_free(struct machine *m)
 		return NULL;
 	for (struct machine_guest *g = m->guests, *next; g; g = next) {
 		next = g->next;
-		close(g->death_fd);
-		free(g->pages);
-		free(g->slots);
-		free(g->maps);
-		free(g->ring);
-		free(g);
+		guest_free(g);
 	}
 	pthread_mutex_destroy(&m->lock);
 	free(m);

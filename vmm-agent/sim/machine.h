@@ -62,8 +62,14 @@ void machine_advance(struct machine *machine, uint64_t ns);
 struct machine_guest *machine_add_guest(struct machine *machine, const char *name, size_t npages,
 					int node, bool large);
 
-/** machine_kill() - the process ends; @guest must not be used again after the agent let go */
+/** machine_kill() - the process ends; @guest is freed when the last opener has let go of it */
 void machine_kill(struct machine_guest *guest);
+
+/** machine_kill_in_harvest() - as machine_kill(), by the next harvest, which fails */
+void machine_kill_in_harvest(struct machine_guest *guest);
+
+/** machine_kill_in_move() - as machine_kill(), when the next moving call is half done */
+void machine_kill_in_move(struct machine_guest *guest);
 
 /** machine_touch() - the guest accesses page @page (of its RAM); a hole is populated */
 void machine_touch(struct machine_guest *guest, size_t page, bool write);
@@ -85,6 +91,9 @@ void machine_pin(struct machine_guest *guest, size_t page, bool pinned);
 
 /** machine_busy() - the page is isolated by somebody else while busy */
 void machine_busy(struct machine_guest *guest, size_t page, bool busy);
+
+/** machine_share() - another process maps the page too, so it does not move with this one */
+void machine_share(struct machine_guest *guest, size_t page, bool shared);
 
 /** machine_set_allowed() - the process' cpuset, bit n is node n */
 void machine_set_allowed(struct machine_guest *guest, uint64_t nodes);
@@ -110,6 +119,9 @@ void machine_add_ring(struct machine_guest *guest, size_t entries);
 
 /** machine_push() - KVM pushes an entry; the VMM takes all and resets when @reset */
 void machine_push(struct machine_guest *guest, uint32_t slot, uint64_t offset, bool reset);
+
+/** machine_fill_ring() - the VMM writes what it likes into its ring, all of it */
+void machine_fill_ring(struct machine_guest *guest, const struct host_ring_entry *entries);
 
 /** machine_hva() - host address of page @page of the guest's RAM */
 uint64_t machine_hva(const struct machine_guest *guest, size_t page);

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The operator's word, through the real socket, and a process that stands still. */
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "sim.h"
+
+#define PAGES 8192
+
+/* One request, turning the agent until the answer is there. */
+static void ask(struct sim *sim, const char *request, char *answer, size_t size)
+{
+	_cleanup_(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	ssize_t n = -1;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", sim->config.socket);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(write(fd, request, strlen(request)), strlen(request));
+	for (int turn = 0; turn < 1000 && n < 0; turn++) {
+		assert_int_equal(agent_turn(sim->agent, 5), 0);
+		n = recv(fd, answer, size - 1, MSG_DONTWAIT);
+	}
+	assert_true(n > 0);
+	answer[n] = '\0';
+}
+
+static void periods(struct sim *sim, struct machine_guest *g, const struct hot_set *hot, int n)
+{
+	while (n--) {
+		hot_set_touch(hot, g, &sim->dice, 0);
+		sim_period(sim);
+	}
+}
+
+static void a_paused_guest_is_neither_looked_at_nor_moved(void **state)
+{
+	struct sim sim;
+	struct machine_guest *g;
+	struct hot_set hot;
+	char answer[4096];
+	uint64_t harvests;
+
+	(void)state;
+	sim_open(&sim, 65536, 65536);
+	hot = hot_set_scatter(&sim.dice, PAGES, 20);
+	g = machine_add_guest(sim.machine, "db1", PAGES, CXL, false);
+	sim.sockets = true;
+	sim_start(&sim);
+	sim_turns(&sim);
+	ask(&sim, "{\"method\":\"pause\",\"parameters\":{\"domain\":\"db1\"}}\n", answer,
+	    sizeof(answer));
+	assert_string_equal(answer, "{\"parameters\":{}}\n");
+	harvests = machine_counts(sim.machine).harvests;
+	periods(&sim, g, &hot, 8);
+	assert_int_equal(sim_guest(&sim, "db1")->state, STATE_PAUSED);
+	assert_int_equal(machine_counts(sim.machine).harvests, harvests);
+	assert_int_equal(machine_counts(sim.machine).moves, 0);
+
+	ask(&sim, "{\"method\":\"resume\",\"parameters\":{\"all\":true}}\n", answer,
+	    sizeof(answer));
+	assert_string_equal(answer, "{\"parameters\":{}}\n");
+	periods(&sim, g, &hot, 4);
+	assert_int_equal(hot_set_on(&hot, g, DRAM), hot.n);
+	ask(&sim, "{\"method\":\"pause\",\"parameters\":{\"domain\":\"db9\"}}\n", answer,
+	    sizeof(answer));
+	assert_non_null(strstr(answer, "no-such-domain"));
+	assert_non_null(strstr(answer, "db9"));
+	hot_set_free(&hot);
+	sim_close(&sim);
+}
+
+static void pausing_drops_what_is_on_its_way(void **state)
+{
+	struct sim sim;
+	struct machine_guest *g;
+	struct hot_set hot;
+	char answer[4096];
+	uint64_t moved;
+
+	(void)state;
+	sim_open(&sim, 65536, 65536);
+	sim.config.rate_mib_per_s = 1;
+	hot = hot_set_scatter(&sim.dice, PAGES, 80);
+	g = machine_add_guest(sim.machine, "db1", PAGES, CXL, false);
+	sim.sockets = true;
+	sim_start(&sim);
+	periods(&sim, g, &hot, 1);
+	hot_set_touch(&hot, g, &sim.dice, 0);
+	machine_advance(sim.machine, 2 * NSEC_PER_SEC);
+	for (int turn = 0; turn < 1000 && !sim_guest(&sim, "db1")->batches; turn++)
+		agent_turn(sim.agent, 1);
+	ask(&sim, "{\"method\":\"pause\",\"parameters\":{\"domain\":\"db1\"}}\n", answer,
+	    sizeof(answer));
+	sim_turns(&sim);
+	moved = machine_counts(sim.machine).moved_pages;
+	periods(&sim, g, &hot, 3);
+	assert_int_equal(machine_counts(sim.machine).moved_pages, moved);
+	assert_int_equal(moved + sim_failed(&sim, "db1", CAUSE_STALE), 512);
+	hot_set_free(&hot);
+	sim_close(&sim);
+}
+
+static void a_stopped_process_is_frozen_until_it_runs_again(void **state)
+{
+	struct sim sim;
+	struct machine_guest *g;
+	struct hot_set hot;
+	uint64_t harvests;
+
+	(void)state;
+	sim_open(&sim, 65536, 65536);
+	hot = hot_set_scatter(&sim.dice, PAGES, 20);
+	g = machine_add_guest(sim.machine, "db1", PAGES, CXL, false);
+	sim_start(&sim);
+	machine_set_facts(g, false, false, true);
+	periods(&sim, g, &hot, 2);
+	assert_int_equal(sim_guest(&sim, "db1")->state, STATE_FROZEN);
+	harvests = machine_counts(sim.machine).harvests;
+	periods(&sim, g, &hot, 5);
+	assert_int_equal(machine_counts(sim.machine).harvests, harvests);
+	assert_int_equal(machine_counts(sim.machine).moves, 0);
+	machine_set_facts(g, false, false, false);
+	periods(&sim, g, &hot, 6);
+	assert_int_equal(sim_guest(&sim, "db1")->state, STATE_ACTIVE);
+	assert_int_equal(hot_set_on(&hot, g, DRAM), hot.n);
+	hot_set_free(&hot);
+	sim_close(&sim);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_paused_guest_is_neither_looked_at_nor_moved),
+		cmocka_unit_test(pausing_drops_what_is_on_its_way),
+		cmocka_unit_test(a_stopped_process_is_frozen_until_it_runs_again),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
