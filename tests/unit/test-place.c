@@ -109,7 +109,7 @@ static void a_node_without_headroom_is_full(void **state)
 	h.nodes[0].free_bytes = MIB(63);
 	node = 9;
 	assert_int_equal(place_dram(&h.in, &node), PLACE_FULL);
-	assert_int_equal(node, 9);
+	assert_int_equal(node, 1); /* the best of the full ones, which may make room */
 }
 
 static void a_forbidden_node_is_passed_over(void **state)

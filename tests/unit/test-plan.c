@@ -475,6 +475,112 @@ static void every_reason_has_its_text(void **state)
 		assert_true(reason_text((enum reason)r)[0] != '\0');
 }
 
+static void a_full_node_gives_cold_pages_for_hot_ones_without_any_maximum(void **state)
+{
+	struct guest_setup g;
+	struct plan *p;
+
+	(void)state;
+	setup(&g);
+	pages(&g, 0, 100, DRAM, 0);
+	pages(&g, 200, 230, CXL, 7);
+	g.nodes[DRAM].free_bytes = MIB(60);
+	p = plan(&g);
+	assert_int_equal(p->target, -1);
+	assert_int_equal(p->demote_pages, 30);
+	assert_int_equal(p->promote_pages, 0); /* in the next pass */
+	assert_int_equal(p->moves[0].reason, REASON_ROOM);
+	done(&g, p);
+}
+
+static void for_room_on_a_full_node_pages_of_that_node_go(void **state)
+{
+	struct guest_setup g;
+	struct plan *p;
+
+	(void)state;
+	setup(&g);
+	g.in.nnodes = 3;
+	g.in.allowed_nodes = 3; /* hot pages may go to node 0 only */
+	pages(&g, 0, 50, 2, 0);
+	pages(&g, 64, 70, DRAM, 0);
+	pages(&g, 200, 230, CXL, 7);
+	g.nodes[DRAM].free_bytes = MIB(64);
+	p = plan(&g);
+	assert_int_equal(p->demote_pages, 6);
+	for (size_t i = 64; i < 70; i++)
+		assert_true(has(p, i, DIRECTION_DEMOTE));
+	done(&g, p);
+}
+
+static void a_large_block_goes_out_where_less_would_do(void **state)
+{
+	struct guest_setup g;
+	struct plan *p;
+
+	(void)state;
+	setup(&g);
+	pages(&g, 0, 1024, DRAM, 0);
+	bitmap_set(g.heat->large, 0);
+	bitmap_set(g.heat->large, 1);
+	g.in.share_pages = 924;
+	p = plan(&g);
+	assert_int_equal(p->demote_pages, 512);
+	assert_int_equal(p->moves[0].reason, REASON_OVER_SHARE);
+	done(&g, p);
+}
+
+static void what_does_not_fit_does_not_bar_smaller_ones_behind_it(void **state)
+{
+	struct guest_setup g;
+	struct plan *p;
+
+	(void)state;
+	setup(&g);
+	pages(&g, 512, 1024, CXL, 7);
+	pages(&g, 2048, 2148, CXL, 7);
+	bitmap_set(g.heat->large, 1);
+	g.in.share_pages = 400;
+	p = plan(&g);
+	assert_int_equal(p->promote_pages, 100);
+	done(&g, p);
+}
+
+static void nobody_makes_room_for_pages_in_quarantine(void **state)
+{
+	struct guest_setup g;
+	struct plan *p;
+
+	(void)state;
+	setup(&g);
+	pages(&g, 0, 100, DRAM, 0);
+	pages(&g, 200, 220, CXL, 7);
+	g.in.share_pages = 100;
+	g.in.barred_pages = 20;
+	p = plan(&g);
+	assert_int_equal(p->demote_pages, 0);
+	done(&g, p);
+}
+
+static void pages_that_may_lie_in_dram_count_against_the_maximum(void **state)
+{
+	struct guest_setup g;
+	struct plan *p;
+
+	(void)state;
+	setup(&g);
+	pages(&g, 200, 300, CXL, 7);
+	g.in.share_pages = 100;
+	g.in.hidden_pages = 70;
+	p = plan(&g);
+	assert_int_equal(p->promote_pages, 30);
+	plan_free(p);
+	g.in.share_pages = UINT64_MAX;
+	p = plan(&g);
+	assert_int_equal(p->promote_pages, 100);
+	done(&g, p);
+}
+
 /* ---- a property over random guests ---- */
 
 static void random_guest(struct dice *dice, struct guest_setup *g)
@@ -591,6 +697,12 @@ int main(void)
 		cmocka_unit_test(a_plan_holds_no_more_than_the_pace_can_carry),
 		cmocka_unit_test(the_cpuset_and_the_policy_choose_the_target),
 		cmocka_unit_test(without_a_sink_nothing_is_demoted),
+		cmocka_unit_test(a_full_node_gives_cold_pages_for_hot_ones_without_any_maximum),
+		cmocka_unit_test(for_room_on_a_full_node_pages_of_that_node_go),
+		cmocka_unit_test(a_large_block_goes_out_where_less_would_do),
+		cmocka_unit_test(what_does_not_fit_does_not_bar_smaller_ones_behind_it),
+		cmocka_unit_test(nobody_makes_room_for_pages_in_quarantine),
+		cmocka_unit_test(pages_that_may_lie_in_dram_count_against_the_maximum),
 		cmocka_unit_test(every_reason_has_its_text),
 		cmocka_unit_test(no_plan_breaks_a_rule),
 	};

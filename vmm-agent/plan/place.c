@@ -42,8 +42,8 @@ static enum place_none place(const struct place_input *in, enum host_tier tier, 
 			     bool by_access, unsigned int *ret_node)
 {
 	enum place_none none = PLACE_NO_TIER;
-	struct score best = {0};
-	bool found = false;
+	struct score best = {0}, best_full = {0};
+	bool found = false, found_full = false;
 
 	for (unsigned int n = 0; n < in->nnodes; n++) {
 		const struct host_node *node = &in->nodes[n];
@@ -62,6 +62,11 @@ static enum place_none place(const struct place_input *in, enum host_tier tier, 
 		}
 		if (node->free_bytes <= in->headroom_bytes) {
 			none = PLACE_FULL;
+			if (!found && (!found_full || score_better(&score, &best_full))) {
+				found_full = true;
+				best_full = score;
+				*ret_node = n;
+			}
 			continue;
 		}
 		if (!found || score_better(&score, &best)) {

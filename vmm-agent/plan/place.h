@@ -37,7 +37,8 @@ enum place_none { PLACE_OK, PLACE_NO_TIER, PLACE_FORBIDDEN, PLACE_FULL };
  *
  * The one with most of the guest's accesses; while none of them has any, the
  * one where most of its vCPUs run, then the one nearest to the pages it uses.
- * @ret_node: index in the node array.  Return: PLACE_OK or why not.
+ * @ret_node: index in the node array; with PLACE_FULL the best of the full ones.
+ * Return: PLACE_OK or why not.
  */
 enum place_none place_dram(const struct place_input *in, unsigned int *ret_node);
 

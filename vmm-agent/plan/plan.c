@@ -30,7 +30,14 @@ static_assert(sizeof(reason_texts) / sizeof(reason_texts[0]) == REASON_COUNT, "a
 struct planning {
 	const struct plan_input *in;
 	struct plan *plan;
-	uint64_t left; /* pages that this direction may still take */
+	/* Pages that this direction still needs, and may take at all: pace, room of the node. */
+	uint64_t left;
+	uint64_t most;
+	/* Index of the DRAM node for hot pages, even if it is full; or -1. */
+	int wanted_node;
+	/* Take from this node of the tier only; or -1. */
+	enum host_tier from;
+	int from_node;
 };
 
 typedef uint64_t (*class_word)(const struct heatmap *map, size_t w);
@@ -92,12 +99,14 @@ static uint64_t anything(const struct heatmap *map, size_t w)
 	return ~0ULL;
 }
 
-static uint64_t tier_word(const struct plan_input *in, size_t w, enum host_tier tier)
+/* Pages of word @w that lie where this direction takes from. */
+static uint64_t from_word(const struct planning *p, size_t w)
 {
+	const struct plan_input *in = p->in;
 	uint64_t on = 0;
 
 	for (unsigned int n = 0; n < in->nnodes; n++)
-		if (in->nodes[n].tier == tier)
+		if (in->nodes[n].tier == p->from && (p->from_node < 0 || p->from_node == (int)n))
 			on |= heatmap_node_word(in->heat, w, n);
 	return on;
 }
@@ -118,44 +127,45 @@ static int plan_add(struct plan *plan, const struct planned *move)
 }
 
 /* A block is as warm as its warmest page: one is enough to come in, all must be cold to go out. */
-static bool block_is(const struct plan_input *in, uint64_t index, class_word class,
-		     enum host_tier from)
+static bool block_is(const struct planning *p, uint64_t index, class_word class)
 {
 	uint64_t inside = 0, outside = 0;
 
 	for (size_t w = index / 64; w < (index + LARGE_PAGES) / 64; w++) {
-		uint64_t on = tier_word(in, w, from);
+		uint64_t on = from_word(p, w);
 
-		inside |= on & class(in->heat, w);
-		outside |= on & ~class(in->heat, w);
+		inside |= on & class(p->in->heat, w);
+		outside |= on & ~class(p->in->heat, w);
 	}
-	return inside && !(from == HOST_TIER_DRAM && outside);
+	return inside && !(p->from == HOST_TIER_DRAM && outside);
 }
 
+/*
+ * What does not fit is passed over, for smaller units behind it.  On the way
+ * out the last unit may be larger than what is needed: else a guest whose cold
+ * memory is all large could never make room for less than 2 MiB.
+ */
 static int take(struct planning *p, const struct planned *move)
 {
 	const struct plan_input *in = p->in;
 
 	if (in->barred && in->barred(in->barred_ctx, move->index))
 		return 0;
-	if (move->pages > p->left) {
-		p->left = 0;
+	if (move->pages > (move->direction == DIRECTION_PROMOTE ? p->left : p->most))
 		return 0;
-	}
-	p->left -= move->pages;
+	p->most -= move->pages;
+	p->left -= move->pages < p->left ? move->pages : p->left;
 	return plan_add(p->plan, move);
 }
 
 /* Later classes contain the earlier ones: what was taken is taken out again by @earlier. */
-static int take_class(struct planning *p, class_word class, class_word earlier, enum host_tier from,
-		      struct planned move)
+static int take_class(struct planning *p, class_word class, class_word earlier, struct planned move)
 {
-	const struct plan_input *in = p->in;
-	const struct heatmap *heat = in->heat;
+	const struct heatmap *heat = p->in->heat;
 	int r = 0;
 
 	for (size_t w = 0; w < heat->nwords && p->left; w++) {
-		uint64_t word = heat->here[w] ? class(heat, w) & tier_word(in, w, from) : 0;
+		uint64_t word = heat->here[w] ? class(heat, w) & from_word(p, w) : 0;
 
 		if (word && earlier)
 			word &= ~earlier(heat, w);
@@ -169,8 +179,8 @@ static int take_class(struct planning *p, class_word class, class_word earlier, 
 			}
 			move.index &= ~511ULL;
 			move.pages = LARGE_PAGES;
-			if (block_is(in, move.index, class, from) &&
-			    !(earlier && block_is(in, move.index, earlier, from)))
+			if (block_is(p, move.index, class) &&
+			    !(earlier && block_is(p, move.index, earlier)))
 				r = take(p, &move);
 			/* Whether taken or not, the block is done: go on behind it. */
 			w = (move.index + LARGE_PAGES) / 64 - 1;
@@ -199,7 +209,7 @@ static uint64_t wanted_pages(const struct plan_input *in)
 	for (size_t n = 0; n < in->nnodes; n++)
 		if (in->nodes[n].tier != HOST_TIER_DRAM)
 			pages += in->histogram->bucket[n][2] + in->histogram->bucket[n][3];
-	return pages;
+	return pages > in->barred_pages ? pages - in->barred_pages : 0;
 }
 
 static uint64_t node_room_pages(const struct plan_input *in, int node)
@@ -212,6 +222,28 @@ static uint64_t node_room_pages(const struct plan_input *in, int node)
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
+}
+
+static uint64_t share_room(const struct plan_input *in, const struct plan *plan)
+{
+	return in->share_pages - min_u64(plan->dram_pages, in->share_pages);
+}
+
+/*
+ * How many pages should go out: what is over the share, and what hot pages
+ * wait for.  Where the node is what they wait for, only its own pages help.
+ */
+static uint64_t pages_to_go(struct planning *p, uint64_t over)
+{
+	const struct plan *plan = p->plan;
+	uint64_t share = share_room(p->in, plan), room = share;
+
+	p->from_node = -1;
+	if (p->wanted_node >= 0 && !over && node_room_pages(p->in, p->wanted_node) < share) {
+		room = node_room_pages(p->in, p->wanted_node);
+		p->from_node = p->wanted_node;
+	}
+	return over + (plan->wanted_pages > room ? plan->wanted_pages - room : 0);
 }
 
 static int plan_demotions(struct planning *p)
@@ -228,31 +260,32 @@ static int plan_demotions(struct planning *p)
 	const struct plan_input *in = p->in;
 	struct plan *plan = p->plan;
 	uint64_t over = plan->dram_pages > in->share_pages ? plan->dram_pages - in->share_pages : 0;
-	uint64_t room = in->share_pages - min_u64(plan->dram_pages, in->share_pages);
-	uint64_t waiting = plan->wanted_pages > room ? plan->wanted_pages - room : 0;
+	uint64_t all = pages_to_go(p, over);
+	int r = 0;
 
-	if (in->policy.mode == MODE_PROMOTE || plan->sink < 0)
+	if (in->policy.mode == MODE_PROMOTE)
 		return 0;
-	for (size_t c = 0; c < ARRAY_SIZE(coldest_first); c++) {
-		uint64_t need = coldest_first[c].only_over_share ? over : over + waiting;
-		uint64_t most =
-			min_u64(min_u64(need, in->max_pages), node_room_pages(in, plan->sink));
+	if (plan->sink < 0) {
+		plan->stuck_pages = all;
+		return 0;
+	}
+	p->from = HOST_TIER_DRAM;
+	p->most = min_u64(in->max_pages, node_room_pages(in, plan->sink));
+	for (size_t c = 0; c < ARRAY_SIZE(coldest_first) && r >= 0; c++) {
+		uint64_t need = coldest_first[c].only_over_share ? over : all;
 		size_t before = plan->n;
-		int r;
 
-		if (plan->demote_pages >= most)
+		if (plan->demote_pages >= need)
 			continue;
-		p->left = most - plan->demote_pages;
-		r = take_class(p, coldest_first[c].class, coldest_first[c].earlier, HOST_TIER_DRAM,
+		p->left = min_u64(need - plan->demote_pages, p->most);
+		r = take_class(p, coldest_first[c].class, coldest_first[c].earlier,
 			       (struct planned) {.node = (uint8_t)plan->sink,
 						 .direction = DIRECTION_DEMOTE,
 						 .reason = over ? REASON_OVER_SHARE : REASON_ROOM});
-		if (r < 0)
-			return r;
 		for (size_t i = before; i < plan->n; i++)
 			plan->demote_pages += plan->moves[i].pages;
 	}
-	return 0;
+	return r;
 }
 
 static int plan_promotions(struct planning *p)
@@ -268,16 +301,22 @@ static int plan_promotions(struct planning *p)
 	};
 	const struct plan_input *in = p->in;
 	struct plan *plan = p->plan;
-	uint64_t room = in->share_pages - min_u64(plan->dram_pages, in->share_pages);
+	uint64_t room = share_room(in, plan);
 	int r = 0;
 
 	if (plan->target < 0)
 		return 0;
+	/* Without a maximum it does not matter where the hidden ones lie. */
+	if (in->share_pages != UINT64_MAX)
+		room -= min_u64(room, in->hidden_pages);
 	p->left = min_u64(min_u64(room, in->max_pages), node_room_pages(in, plan->target));
+	p->most = p->left;
+	p->from = HOST_TIER_CXL;
+	p->from_node = -1;
 	for (size_t c = 0; c < ARRAY_SIZE(hottest_first) && p->left && r >= 0; c++) {
 		size_t before = plan->n;
 
-		r = take_class(p, hottest_first[c].class, hottest_first[c].earlier, HOST_TIER_CXL,
+		r = take_class(p, hottest_first[c].class, hottest_first[c].earlier,
 			       (struct planned) {.node = (uint8_t)plan->target,
 						 .direction = DIRECTION_PROMOTE,
 						 .reason = REASON_HOT});
@@ -287,8 +326,10 @@ static int plan_promotions(struct planning *p)
 	return r;
 }
 
-static void plan_nodes(const struct plan_input *in, struct plan *plan)
+static void plan_nodes(struct planning *p)
 {
+	const struct plan_input *in = p->in;
+	struct plan *plan = p->plan;
 	struct place_input place = {
 		.nodes = in->nodes,
 		.nnodes = in->nnodes,
@@ -299,12 +340,14 @@ static void plan_nodes(const struct plan_input *in, struct plan *plan)
 	};
 	unsigned int node = 0;
 
-	plan->target = plan->sink = -1;
+	plan->target = plan->sink = p->wanted_node = -1;
 	if (in->policy.target_nodes)
 		place.allowed &= in->policy.target_nodes;
 	plan->dram_none = place_dram(&place, &node);
 	if (plan->dram_none == PLACE_OK)
 		plan->target = (int)node;
+	if (plan->dram_none == PLACE_OK || plan->dram_none == PLACE_FULL)
+		p->wanted_node = (int)node;
 	place.allowed = in->allowed_nodes;
 	plan->cxl_none = place_cxl(&place, node, &node);
 	if (plan->cxl_none == PLACE_OK)
@@ -319,7 +362,7 @@ int plan_build(const struct plan_input *in, struct plan **ret_plan)
 
 	if (!plan)
 		return -ENOMEM;
-	plan_nodes(in, plan);
+	plan_nodes(&p);
 	plan->dram_pages = sum_pages(in, in->histogram->resident, HOST_TIER_DRAM);
 	plan->wanted_pages = wanted_pages(in);
 	r = plan_demotions(&p);

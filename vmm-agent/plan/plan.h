@@ -4,9 +4,10 @@
  *
  * A page is hot if it was accessed in at least two of the last three passes.
  * Hot pages that are not on a DRAM node go to the target node, the hottest
- * first, as many as the guest's DRAM share has room for now.  When the share
- * is full the coldest pages go out, as many as are waiting to come in; they
- * make room for the next pass, so that the share is never overshot.  A guest
+ * first, as many as the guest's DRAM share, and the node, have room for now.
+ * When there is no room the coldest pages go out, as many as are waiting to
+ * come in; they make room for the next pass, so that a plan never overshoots
+ * the share.  If it is the node that is full, they go from that node.  A guest
  * that is over its share gives back the coldest it has.
  */
 #pragma once
@@ -41,6 +42,8 @@ struct planned {
 /**
  * struct plan_input - what a plan is made from; everything borrowed
  * @share_pages: most pages in DRAM; UINT64_MAX without a maximum
+ * @hidden_pages: resident perhaps, and nobody knows where: counted as DRAM for promotions
+ * @barred_pages: so many are quarantined at most: they do not wait for room
  * @max_pages: most pages in the plan, each direction: what the pace can carry until the next
  * @barred: tells whether a page is quarantined; may be NULL
  */
@@ -53,6 +56,8 @@ struct plan_input {
 	uint64_t allowed_nodes;
 	struct policy policy;
 	uint64_t share_pages;
+	uint64_t hidden_pages;
+	uint64_t barred_pages;
 	uint64_t max_pages;
 	uint64_t headroom_bytes;
 	bool (*barred)(const void *ctx, uint64_t index);
@@ -66,6 +71,7 @@ struct plan_input {
  * @dram_pages: resident in DRAM now
  * @target: index of the DRAM node, -1 if there is none; @dram_none, @cxl_none: why not
  * @sink: index of the CXL node, -1 if there is none
+ * @stuck_pages: should go out, and no CXL node can take them
  */
 struct plan {
 	size_t n;
@@ -79,6 +85,7 @@ struct plan {
 	int sink;
 	enum place_none dram_none;
 	enum place_none cxl_none;
+	uint64_t stuck_pages;
 };
 
 /**
