@@ -2,6 +2,7 @@
 /* vmtierd: arguments, start, loop, stop. */
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,14 @@
 #define EXIT_USAGE	 2
 #define EXIT_CONFIG	 78
 #define EXIT_UNAVAILABLE 69
+
+/*
+ * Memory of this size and more, above all what is kept per page of a guest, is
+ * mapped by itself and goes back to the kernel when it is freed.  It is glibc's
+ * own first value, which it raises to the size of what was freed; then the heap
+ * keeps the holes of guests that are gone (measured: 12 MiB after 280 of them).
+ */
+#define MAPPED_BYTES (128 << 10)
 
 enum { OPT_POLICY_DIR = 256, OPT_SOCKET, OPT_HOOK_SOCKET, OPT_CHECK, OPT_LOG };
 
@@ -213,6 +222,7 @@ int main(int argc, char **argv)
 
 	if (r >= 0)
 		return r;
+	mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
 	log_init(LOG_NEWS, getenv("JOURNAL_STREAM") != NULL);
 	if (read_config(&args, &config, &err) < 0) {
 		log_at(LOG_ERROR, "%s", err.text);

@@ -25,6 +25,13 @@
 /* No x86 CPU has physical addresses of more than 52 bits. */
 #define GFN_END (1ULL << 40)
 
+/*
+ * Files behind the RAM of one guest.  QEMU has one per memory backend; finding
+ * out who else holds one means looking through all of /proc, so a VMM must not
+ * be able to ask for thousands of such looks.
+ */
+#define FILES_MAX 16
+
 /* A part of a slot on one mapping. */
 struct piece {
 	struct segment segment;
@@ -39,8 +46,11 @@ struct builder {
 	size_t nmaps;
 	int (*is_foreign)(void *ctx, uint64_t dev, uint64_t ino);
 	void *ctx;
-	uint64_t last_dev, last_ino;
-	int last_foreign;
+	struct {
+		uint64_t dev, ino;
+		int foreign;
+	} files[FILES_MAX];
+	size_t nfiles;
 	struct piece *pieces;
 	size_t npieces, room;
 	struct memmap *map;
@@ -80,12 +90,15 @@ static int foreign_holder(struct builder *b, const struct host_mapping *m)
 {
 	if (!b->is_foreign || !m->ino)
 		return 0;
-	if (m->dev != b->last_dev || m->ino != b->last_ino) {
-		b->last_foreign = b->is_foreign(b->ctx, m->dev, m->ino);
-		b->last_dev = m->dev;
-		b->last_ino = m->ino;
-	}
-	return b->last_foreign;
+	for (size_t i = 0; i < b->nfiles; i++)
+		if (b->files[i].dev == m->dev && b->files[i].ino == m->ino)
+			return b->files[i].foreign;
+	if (b->nfiles == FILES_MAX)
+		return -1;
+	b->files[b->nfiles].dev = m->dev;
+	b->files[b->nfiles].ino = m->ino;
+	b->files[b->nfiles].foreign = b->is_foreign(b->ctx, m->dev, m->ino);
+	return b->files[b->nfiles++].foreign;
 }
 
 /* Whether memory behind @m may be this guest's RAM at all. */
@@ -112,6 +125,11 @@ static int take_piece(struct builder *b, const struct host_mapping *m, const str
 		return 0;
 	}
 	pid = foreign_holder(b, m);
+	if (pid < 0) {
+		skip(b, npages, "nobody can tell who else holds the file behind slot %u",
+		     piece->segment.slot);
+		return 0;
+	}
 	if (pid) {
 		skip(b, npages, "the file behind slot %u is also held by process %d",
 		     piece->segment.slot, pid);

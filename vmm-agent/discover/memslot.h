@@ -64,7 +64,8 @@ struct memmap {
 /**
  * memmap_build() - from what KVM and the process say
  * @slots, @maps: @maps sorted by address; borrowed
- * @is_foreign: tells whether a file belongs to somebody else too, with the pid; may be NULL
+ * @is_foreign: the pid of another process that holds a file, 0 if there is none, negative if
+ *	nobody can tell; asked once per file, for 16 files at most; may be NULL
  * @limit_pages: more RAM than this is refused with -E2BIG
  * Return: 0, -ENOMEM, -E2BIG.  The caller frees @ret_map with memmap_free().
  */

@@ -157,9 +157,9 @@ void ring_set_pass(struct ring_set *set, struct host_vm *vm, const struct memmap
 	for (size_t i = 0; i < set->nrings; i++) {
 		size_t n = 0;
 
-		if (vm->host->ops->vm_ring_copy(vm, i, set->scratch, RING_MAX_ENTRIES, &n) < 0)
-			continue;
-		if (ring_look(&set->rings[i], set->scratch, n, mark_written, &m) == RING_LOSSY)
+		/* A look that failed may have missed anything: that is a loss too. */
+		if (vm->host->ops->vm_ring_copy(vm, i, set->scratch, RING_MAX_ENTRIES, &n) < 0 ||
+		    ring_look(&set->rings[i], set->scratch, n, mark_written, &m) != 0)
 			sample->ring_lost++;
 	}
 }

@@ -7,7 +7,13 @@
  * copy before: an entry that changed was pushed in between, even if it has
  * been reset since.  What was overwritten between two looks cannot be seen; a
  * look that finds half of the ring or more changed is counted as lossy,
- * because pushes may have gone round.
+ * because pushes may have gone round.  One case leaves no trace: pushes that
+ * went round and left each entry as it was, which takes a guest that writes
+ * the same pages in the same order, as many as divide the ring.  Its pages
+ * have then been seen before, and only their number is too small.
+ *
+ * KVM also pushes a page that it maps anew, e.g. after a move, when the host
+ * has it writable, even if the guest only reads it (measured on 6.12).
  *
  * The content is shared with the VMM and not trusted: entries are checked
  * against the memslot table.

@@ -92,6 +92,7 @@ int linux_vm_open(struct host *host, const struct host_found *found, struct host
 void linux_vm_close(struct host_vm *vm);
 void linux_vm_detach(struct host_vm *vm);
 bool linux_vm_alive(struct host_vm *vm);
+bool linux_vm_owns_memory(const struct linux_vm *vm);
 int linux_vm_watch_fd(struct host_vm *vm);
 bool linux_vm_has_access(struct host_vm *vm);
 int linux_vm_slots(struct host_vm *vm, struct kvm_access_slot **ret_slots, size_t *ret_n,

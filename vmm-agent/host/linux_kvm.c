@@ -96,7 +96,7 @@ static void explain_access(int r, const char *name, struct error *err)
 	error_set(err, r, "no access fd for guest '%s': %s", name, strerror(-r));
 }
 
-static int vm_info(struct linux_vm *vm, struct kvm_access_info *info)
+static int vm_info(const struct linux_vm *vm, struct kvm_access_info *info)
 {
 	memset(info, 0, sizeof(*info));
 	return ioctl(vm->access_fd, KVM_ACCESS_GET_INFO, info) < 0 ? -errno : 0;
@@ -116,6 +116,8 @@ static int open_access(struct linux_vm *vm, const struct host_found *found, stru
 				 "CAP_SYS_PTRACE, and Yama or an LSM may forbid it",
 				 found->name, strerror(errno));
 	r = get_access_fd(to_linux(vm->base.host), vm_fd);
+	if (r == -ESRCH) /* its memory is, and so will be the process */
+		return error_set(err, r, "guest '%s' is gone", found->name);
 	if (r < 0) {
 		explain_access(r, found->name, source);
 		return 0;
@@ -219,14 +221,19 @@ static bool process_alive(const struct linux_vm *vm)
 	return poll(&p, 1, 0) == 0;
 }
 
+/* Whether the VM's memory is that of the process; [any]: also while it is detached. */
+bool linux_vm_owns_memory(const struct linux_vm *vm)
+{
+	struct kvm_access_info info;
+
+	return !vm->has_access || (vm_info(vm, &info) == 0 && (int)info.tgid == vm->pid);
+}
+
 bool linux_vm_alive(struct host_vm *base)
 {
 	struct linux_vm *vm = to_linux_vm(base);
-	struct kvm_access_info info;
 
-	if (atomic_load(&vm->detached) || !process_alive(vm))
-		return false;
-	return !vm->has_access || (vm_info(vm, &info) == 0 && (int)info.tgid == vm->pid);
+	return !atomic_load(&vm->detached) && process_alive(vm) && linux_vm_owns_memory(vm);
 }
 
 int linux_vm_watch_fd(struct host_vm *base)

@@ -114,22 +114,32 @@ int linux_vm_maps(struct host_vm *base, struct host_mapping **ret_maps, size_t *
 	return 0;
 }
 
+/* By columns: the name at the end of a line may hold anything. */
 static bool maps_show(const char *text, uint64_t dev, uint64_t ino)
 {
-	char wanted[64];
+	while (*text) {
+		unsigned int major_no, minor_no;
+		unsigned long long number;
 
-	snprintf(wanted, sizeof(wanted), " %02x:%02x %llu ", major(dev), minor(dev),
-		 (unsigned long long)ino);
-	return strstr(text, wanted) != NULL;
+		if (sscanf(text, "%*s %*s %*s %x:%x %llu", &major_no, &minor_no, &number) == 3 &&
+		    number == ino && makedev(major_no, minor_no) == dev)
+			return true;
+		text = strchrnul(text, '\n');
+		text += *text == '\n';
+	}
+	return false;
 }
 
-/* An open memfd is as good as a mapped one: it can be mapped at any time. */
-static bool fds_show(int proc_fd, uint64_t dev, uint64_t ino)
+/*
+ * An open memfd is as good as a mapped one: it can be mapped at any time.
+ * Return: 1 if it is there, 0 if not, negative if nobody can tell.
+ */
+static int fds_show(int proc_fd, uint64_t dev, uint64_t ino)
 {
 	int fd = openat(proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
-	bool found = false;
+	int found = dir ? 0 : -errno;
 
 	while (dir && !found && (entry = readdir(dir))) {
 		struct stat st;
@@ -148,16 +158,22 @@ static bool fds_show(int proc_fd, uint64_t dev, uint64_t ino)
 	return found;
 }
 
-static bool process_holds(int proc_root, const char *pid, uint64_t dev, uint64_t ino)
+/* Whoever cannot be looked at may hold it; only a process that has ended does not. */
+static bool process_may_hold(int proc_root, const char *pid, uint64_t dev, uint64_t ino)
 {
 	_cleanup_(closep) int fd = openat(proc_root, pid, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_(freep) char *text = NULL;
+	int r;
 
 	if (fd < 0)
-		return false;
-	if (linux_read_at(fd, "maps", &text, NULL, 0) == 0 && maps_show(text, dev, ino))
+		return errno != ENOENT && errno != ESRCH;
+	r = linux_read_at(fd, "maps", &text, NULL, 0);
+	if (r < 0)
+		return r != -ENOENT && r != -ESRCH;
+	if (maps_show(text, dev, ino))
 		return true;
-	return fds_show(fd, dev, ino);
+	r = fds_show(fd, dev, ino);
+	return r > 0 || (r < 0 && r != -ENOENT && r != -ESRCH);
 }
 
 int linux_vm_file_holder(struct host_vm *base, uint64_t dev, uint64_t ino, int *ret_pid)
@@ -173,7 +189,7 @@ int linux_vm_file_holder(struct host_vm *base, uint64_t dev, uint64_t ino, int *
 	while (!*ret_pid && (entry = readdir(dir))) {
 		int pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
 
-		if (pid && pid != vm->pid && process_holds(dirfd(dir), entry->d_name, dev, ino))
+		if (pid && pid != vm->pid && process_may_hold(dirfd(dir), entry->d_name, dev, ino))
 			*ret_pid = pid;
 	}
 	closedir(dir);
@@ -341,6 +357,8 @@ long linux_vm_move(struct host_vm *base, size_t n, const uint64_t *hvas, int nod
 
 	_Static_assert(sizeof(void *) == sizeof(uint64_t), "addresses are passed as they are");
 	if (atomic_load(&vm->detached) || poll(&p, 1, 0) != 0)
+		return -ESRCH;
+	if (node >= 0 && !linux_vm_owns_memory(vm)) /* e.g. after execve(2) */
 		return -ESRCH;
 	if (node >= 0) {
 		nodes = malloc(n * sizeof(*nodes));

@@ -161,11 +161,12 @@ static bool drop_refused(struct batch *batch, struct call *call)
 static void move_call(struct batch *batch, struct call *call)
 {
 	struct host_vm *vm = batch->lane->vm;
+	bool progress = true;
 
-	for (int round = 0; call->n && round < BATCH_ROUNDS; round++) {
+	for (int round = 0; call->n && progress && round < BATCH_ROUNDS; round++) {
 		long r = vm->host->ops->vm_move(vm, call->n, call->hvas, batch->node, call->status);
+		long asked;
 		size_t before;
-		bool progress;
 
 		batch->outcome.calls++;
 		if (r == -ESRCH) {
@@ -173,22 +174,21 @@ static void move_call(struct batch *batch, struct call *call)
 			return;
 		}
 		note_reasons(batch, call);
-		if (ask(batch, call) < 0) {
-			fail_all(batch, call, CAUSE_GONE);
+		asked = ask(batch, call);
+		if (asked < 0) {
+			fail_all(batch, call, cause_of_call(asked));
 			return;
 		}
 		before = call->n;
 		drop_settled(batch, call, true);
-		progress = call->n < before;
 		if (r < 0) {
 			fail_all(batch, call, cause_of_call(r));
 			return;
 		}
-		progress |= drop_refused(batch, call);
-		if (!progress)
-			break;
+		progress = drop_refused(batch, call) || call->n < before;
 	}
-	fail_all(batch, call, CAUSE_PINNED);
+	/* While there is progress some of the rest were perhaps never tried. */
+	fail_all(batch, call, progress ? CAUSE_STALE : CAUSE_PINNED);
 }
 
 /* What the next call would take if the pace allowed all of it. */
@@ -248,9 +248,10 @@ static void fill_call(struct batch *batch, struct call *call, uint64_t tokens)
 static void one_call(struct batch *batch, struct call *call)
 {
 	uint64_t there = batch->outcome.there_pages, moved = batch->outcome.moved_pages;
+	long asked = ask(batch, call);
 
-	if (ask(batch, call) < 0) {
-		fail_all(batch, call, CAUSE_GONE);
+	if (asked < 0) {
+		fail_all(batch, call, cause_of_call(asked));
 		return;
 	}
 	drop_settled(batch, call, false);
@@ -268,6 +269,11 @@ static void batch_end(struct batch *batch)
 	atomic_fetch_sub(&batch->lane->inflight_pages[batch->direction], batch->pages);
 }
 
+static bool is_overtaken(const struct batch *batch)
+{
+	return atomic_load(&batch->lane->hold) || atomic_load(&batch->lane->epoch) != batch->epoch;
+}
+
 enum batch_progress batch_step(struct batch *batch, struct call *call,
 			       const atomic_bool *keep_going, uint64_t *ret_wait_ns)
 {
@@ -278,7 +284,7 @@ enum batch_progress batch_step(struct batch *batch, struct call *call,
 		atomic_fetch_sub(&batch->lane->queued_pages[batch->direction], batch->pages);
 		atomic_fetch_add(&batch->lane->inflight_pages[batch->direction], batch->pages);
 	}
-	if (batch->at == batch->n || atomic_load(&batch->lane->hold) || !atomic_load(keep_going)) {
+	if (batch->at == batch->n || is_overtaken(batch) || !atomic_load(keep_going)) {
 		batch_end(batch);
 		return BATCH_DONE;
 	}

@@ -33,6 +33,7 @@
 /**
  * struct lane - what the loop and the mover share of one guest
  * @hold: the loop sets it to have batches dropped: paused, gone, frozen
+ * @epoch: the loop raises it when what batches were planned on is no longer so: layout, policy
  * @queued_pages, @inflight_pages, @moved_pages: by direction, for the report; moved counts on
  *
  * Freed by the loop after the last batch that names it has come back.
@@ -40,6 +41,7 @@
 struct lane {
 	struct host_vm *vm;
 	atomic_bool hold;
+	atomic_uint_fast64_t epoch;
 	atomic_uint_fast64_t queued_pages[DIRECTION_COUNT];
 	atomic_uint_fast64_t inflight_pages[DIRECTION_COUNT];
 	atomic_uint_fast64_t moved_pages[DIRECTION_COUNT];
@@ -49,6 +51,7 @@ struct lane {
  * struct batch - the value that goes to the mover and comes back as an outcome
  * @lane: borrowed; @guest: the loop's number for the guest, which may be gone meanwhile
  * @layout: generation of the layout that the indices are of
+ * @epoch: of the lane when it was planned; another one drops the rest
  * @node: id of the destination
  * @pace: the guest's, owned by the mover thread while the batch is with it
  * @units: @n of them, sorted by address; @pages: their sum
@@ -60,6 +63,7 @@ struct batch {
 	struct lane *lane;
 	uint64_t guest;
 	uint64_t layout;
+	uint64_t epoch;
 	enum direction direction;
 	int node;
 	struct pace *pace;

@@ -7,8 +7,9 @@
 static uint64_t bucket_bytes(const struct pace *pace, uint64_t unit)
 {
 	uint64_t burst = pace->bytes_per_s / 1000 * PACE_BURST_MS;
+	uint64_t least = unit > PACE_LEAST_BYTES ? unit : PACE_LEAST_BYTES;
 
-	return burst > unit ? burst : unit;
+	return burst > least ? burst : least;
 }
 
 void pace_init(struct pace *pace, uint64_t bytes_per_s, uint64_t now_ns)

@@ -14,6 +14,12 @@
  */
 #define PACE_BURST_MS 250
 
+/*
+ * A bucket always has room for a 2 MiB page, so that those can save up for one
+ * while single pages draw from the same bucket.
+ */
+#define PACE_LEAST_BYTES (2ULL << 20)
+
 /**
  * struct pace - one bucket
  * @bytes_per_s: rate; 0 is no limit

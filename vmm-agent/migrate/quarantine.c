@@ -119,3 +119,12 @@ bool quarantine_bars(const struct quarantine *q, uint64_t index, uint64_t now_ns
 {
 	return q->room && slot_of(q->slots, q->room, index)->until_ns > now_ns;
 }
+
+size_t quarantine_count(const struct quarantine *q, uint64_t now_ns)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; q->n && i < q->room; i++)
+		n += q->slots[i].until_ns > now_ns;
+	return n;
+}

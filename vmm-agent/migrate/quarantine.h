@@ -40,5 +40,8 @@ void quarantine_add(struct quarantine *q, uint64_t index, enum cause cause, uint
 /** quarantine_remove() - it moved after all */
 void quarantine_remove(struct quarantine *q, uint64_t index);
 
+/** quarantine_count() - how many have to wait still.  Cost: the table, 3 MiB at most */
+size_t quarantine_count(const struct quarantine *q, uint64_t now_ns);
+
 /** quarantine_bars() - whether @index has to wait still */
 bool quarantine_bars(const struct quarantine *q, uint64_t index, uint64_t now_ns);
