@@ -43,7 +43,7 @@ static void bench_open(struct bench *b, size_t npages, size_t from)
 	ram.end = machine_hva(b->g, from + npages);
 	assert_int_equal(memmap_build(&slot, 1, 2, &ram, 1, NULL, NULL, 1 << 20, &b->map, NULL), 0);
 	b->heat = heatmap_new(b->map->npages, 2);
-	assert_int_equal(residency_slice_init(&b->slice), 0);
+	assert_int_equal(residency_slice_init(&b->slice, RESIDENCY_SLICE_PAGES), 0);
 }
 
 static void bench_close(struct bench *b)

@@ -21,6 +21,7 @@
  * @now_ns: read once per turn
  * @nodes: refreshed every second; @nodes_epoch grows when the set of nodes changes
  * @kvm: what KVM offers, looked at with each scan while it is not patched
+ * @reserved_pages: on their way to a node, by index: not free for other plans
  * @gone_moved_pages, @gone_failed_pages: of guests that were dropped, for the totals
  * @control: NULL in tests
  */
@@ -51,6 +52,7 @@ struct agent {
 	struct publisher *publisher;
 	struct control *control;
 	uint64_t report_due_ns;
+	uint64_t reserved_pages[HOST_MAX_NODES];
 	uint64_t passes;
 	uint64_t gone_moved_pages[DIRECTION_COUNT];
 	uint64_t gone_failed_pages[DIRECTION_COUNT][CAUSE_COUNT];
@@ -93,7 +95,7 @@ void agent_start_passes(struct agent *agent);
 void agent_finish_passes(struct agent *agent);
 
 /* agent_move.c */
-void agent_plan_and_move(struct agent *agent, struct guest *guest);
+void agent_plan_and_move(struct agent *agent, struct guest *guest, uint64_t started_ns);
 void agent_finish_batches(struct agent *agent);
 
 /* agent_report.c */

@@ -48,6 +48,7 @@ void agent_refresh_nodes(struct agent *agent)
 	/* Heat maps know nodes by their index: another set of nodes makes them worthless. */
 	if (!same_nodes(agent, nodes, n)) {
 		agent->nodes_epoch++;
+		memset(agent->reserved_pages, 0, sizeof(agent->reserved_pages));
 		for (struct guest *g = agent->guests; g; g = g->next)
 			g->wants_layout = true;
 	}

@@ -13,6 +13,9 @@
 #define PLAN_PAGES_MAX 262144
 #define PLAN_PAGES_MIN 512
 
+/* Memory comes back by the second where it is demoted, hardly ever where it leaked. */
+#define NO_MEMORY_MAX_NS (60 * NSEC_PER_SEC)
+
 struct barred_ctx {
 	const struct quarantine *quarantine;
 	uint64_t now_ns;
@@ -38,13 +41,35 @@ static uint64_t plan_pages(const struct agent *agent)
 	return pages < PLAN_PAGES_MIN ? PLAN_PAGES_MIN : pages;
 }
 
+/* Memory that is resident perhaps, while not all of the guest has been looked up. */
+static uint64_t hidden_pages(const struct agent *agent, const struct guest *guest)
+{
+	uint64_t placed = 0;
+
+	for (size_t n = 0; n < agent->nnodes; n++)
+		placed += guest->histogram.resident[n];
+	return guest->swept || guest->map->ram_pages < placed ? 0 : guest->map->ram_pages - placed;
+}
+
+/* Free memory that other guests' batches are on their way to is not free. */
+static void free_nodes(const struct agent *agent, struct host_node nodes[HOST_MAX_NODES])
+{
+	memcpy(nodes, agent->nodes, sizeof(agent->nodes));
+	for (size_t n = 0; n < agent->nnodes; n++) {
+		uint64_t bytes = agent->reserved_pages[n] * PAGE_BYTES;
+
+		nodes[n].free_bytes -= bytes < nodes[n].free_bytes ? bytes : nodes[n].free_bytes;
+	}
+}
+
 static struct plan *make_plan(struct agent *agent, struct guest *guest)
 {
+	struct host_node nodes[HOST_MAX_NODES];
 	struct barred_ctx barred = {.quarantine = &guest->quarantine, .now_ns = agent->now_ns};
 	struct plan_input in = {
 		.heat = guest->heat,
 		.histogram = &guest->histogram,
-		.nodes = agent->nodes,
+		.nodes = nodes,
 		.nnodes = agent->nnodes,
 		.vcpu_nodes = guest->facts.vcpu_nodes,
 		.allowed_nodes = guest->facts.allowed_nodes,
@@ -52,6 +77,8 @@ static struct plan *make_plan(struct agent *agent, struct guest *guest)
 		.share_pages = guest->policy.dram_limited
 				       ? guest->policy.dram_max_bytes / PAGE_BYTES
 				       : UINT64_MAX,
+		.hidden_pages = hidden_pages(agent, guest),
+		.barred_pages = quarantine_count(&guest->quarantine, agent->now_ns),
 		.max_pages = plan_pages(agent),
 		.headroom_bytes = agent->config.headroom_mib << 20,
 		.barred = is_barred,
@@ -59,6 +86,7 @@ static struct plan *make_plan(struct agent *agent, struct guest *guest)
 	};
 	struct plan *plan = NULL;
 
+	free_nodes(agent, nodes);
 	return plan_build(&in, &plan) < 0 ? NULL : plan;
 }
 
@@ -68,6 +96,7 @@ static void note_plan(struct agent *agent, struct guest *guest, const struct pla
 
 	guest->dram_none = plan->dram_none;
 	guest->cxl_none = plan->cxl_none;
+	guest->stuck = plan->stuck_pages > 0;
 	r->target_node = plan->target < 0 ? -1 : agent->nodes[plan->target].id;
 	r->would_promote_pages = plan->promote_pages;
 	r->would_demote_pages = plan->demote_pages;
@@ -83,6 +112,7 @@ static struct batch *make_batch(struct agent *agent, struct guest *guest, const 
 	batch->lane = &guest->lane;
 	batch->guest = guest->id;
 	batch->layout = guest->layout_id;
+	batch->epoch = atomic_load(&guest->lane.epoch);
 	batch->direction = direction;
 	batch->pace = &guest->pace;
 	for (size_t i = 0; i < plan->n; i++) {
@@ -108,10 +138,22 @@ static struct batch *make_batch(struct agent *agent, struct guest *guest, const 
 	return batch;
 }
 
+static int node_index(const struct agent *agent, int id)
+{
+	for (size_t n = 0; n < agent->nnodes; n++)
+		if (agent->nodes[n].id == id)
+			return (int)n;
+	return -1;
+}
+
 static void send_batch(struct agent *agent, struct guest *guest, struct batch *batch)
 {
 	if (!batch)
 		return;
+	if (agent->now_ns < guest->again_ns[batch->direction]) {
+		free(batch); /* the target had no memory a moment ago */
+		return;
+	}
 	atomic_fetch_add(&guest->lane.queued_pages[batch->direction], batch->pages);
 	if (mover_put(agent->mover, batch) < 0) {
 		atomic_fetch_sub(&guest->lane.queued_pages[batch->direction], batch->pages);
@@ -119,6 +161,7 @@ static void send_batch(struct agent *agent, struct guest *guest, struct batch *b
 		return;
 	}
 	guest->batches++;
+	agent->reserved_pages[node_index(agent, batch->node)] += batch->pages;
 }
 
 /* Since the layout was read the process may have mapped something else over its RAM. */
@@ -149,7 +192,7 @@ static void carry_out(struct agent *agent, struct guest *guest, const struct pla
 	send_batch(agent, guest, make_batch(agent, guest, plan, DIRECTION_PROMOTE));
 }
 
-void agent_plan_and_move(struct agent *agent, struct guest *guest)
+void agent_plan_and_move(struct agent *agent, struct guest *guest, uint64_t started_ns)
 {
 	struct plan *plan = make_plan(agent, guest);
 	enum guest_state state;
@@ -158,18 +201,14 @@ void agent_plan_and_move(struct agent *agent, struct guest *guest)
 		return;
 	note_plan(agent, guest, plan);
 	state = agent_judge(agent, guest);
-	/* While a plan is on its way no second one is sent after it: it would know less. */
-	if (state == STATE_ACTIVE && guest->policy.mode != MODE_OBSERVE && !guest->batches)
+	/*
+	 * While a plan is on its way no second one is sent after it, and none is
+	 * made from a pass that began before it was done: they would know less.
+	 */
+	if (state == STATE_ACTIVE && guest->policy.mode != MODE_OBSERVE && !guest->batches &&
+	    started_ns >= guest->moved_ns)
 		carry_out(agent, guest, plan);
 	plan_free(plan);
-}
-
-static int node_index(const struct agent *agent, int id)
-{
-	for (size_t n = 0; n < agent->nnodes; n++)
-		if (agent->nodes[n].id == id)
-			return (int)n;
-	return -1;
 }
 
 static void take_unit(struct agent *agent, struct guest *guest, const struct batch *batch,
@@ -189,12 +228,40 @@ static void take_unit(struct agent *agent, struct guest *guest, const struct bat
 			heatmap_place(guest->heat, unit->index + i, node);
 }
 
+/* A target without memory is left alone for a while, longer each time. */
+static void note_no_memory(struct agent *agent, struct guest *guest, const struct batch *batch)
+{
+	uint64_t period_ns = agent->config.period_ms * NSEC_PER_MSEC;
+	uint64_t *backoff_ns = &guest->backoff_ns[batch->direction];
+
+	if (!batch->outcome.failed_pages[CAUSE_NO_MEMORY]) {
+		*backoff_ns = 0;
+		return;
+	}
+	*backoff_ns = *backoff_ns ? 2 * *backoff_ns : period_ns;
+	if (*backoff_ns > NO_MEMORY_MAX_NS)
+		*backoff_ns = NO_MEMORY_MAX_NS;
+	guest->again_ns[batch->direction] = agent->now_ns + *backoff_ns;
+}
+
+static void release(struct agent *agent, const struct batch *batch)
+{
+	int node = node_index(agent, batch->node);
+
+	if (node >= 0)
+		agent->reserved_pages[node] -= batch->pages < agent->reserved_pages[node]
+						       ? batch->pages
+						       : agent->reserved_pages[node];
+}
+
 static void finish_batch(struct agent *agent, struct guest *guest, const struct batch *batch)
 {
 	struct report_direction *dir = &guest->report.dir[batch->direction];
 	int node = node_index(agent, batch->node);
 
 	guest->batches--;
+	guest->moved_ns = agent->now_ns;
+	note_no_memory(agent, guest, batch);
 	for (int c = 0; c < CAUSE_COUNT; c++)
 		dir->failed_pages[c] += batch->outcome.failed_pages[c];
 	dir->there_pages += batch->outcome.there_pages;
@@ -217,6 +284,7 @@ void agent_finish_batches(struct agent *agent)
 
 	agent->now_ns = agent->host->ops->now_ns(agent->host);
 	while ((batch = queue_take(agent->moved))) {
+		release(agent, batch);
 		for (struct guest *g = agent->guests; g; g = g->next)
 			if (g->id == batch->guest)
 				finish_batch(agent, g, batch);

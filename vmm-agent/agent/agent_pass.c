@@ -13,6 +13,9 @@
 /* A guest whose passes fail is tried at ever longer intervals, up to this many periods. */
 #define BACKOFF_MAX 16
 
+/* numa_maps walks all of a process' page tables: often enough for a person to look at. */
+#define TOTALS_NS (60 * NSEC_PER_SEC)
+
 /* One failure may be a moment's; after so many in a row the guest is called degraded. */
 #define FAILURES_MAX 3
 
@@ -35,6 +38,12 @@ static void pass_free(struct pass *pass)
 	free(pass);
 }
 
+/* A guest that was met just now is swept faster: its share is judged on what is known. */
+static size_t slice_pages(const struct guest *guest)
+{
+	return guest->swept ? RESIDENCY_SLICE_PAGES : RESIDENCY_FIRST_PAGES;
+}
+
 static struct pass *pass_new(struct agent *agent, struct guest *guest)
 {
 	struct pass *pass = calloc(1, sizeof(*pass));
@@ -43,6 +52,7 @@ static struct pass *pass_new(struct agent *agent, struct guest *guest)
 		return NULL;
 	pass->guest = guest->id;
 	pass->nodes_epoch = agent->nodes_epoch;
+	pass->started_ns = agent->now_ns;
 	pass->job = (struct harvest_job) {
 		.vm = guest->vm,
 		.map = guest->map,
@@ -53,7 +63,7 @@ static struct pass *pass_new(struct agent *agent, struct guest *guest)
 		.sample = sample_new(guest->map->npages, agent->nnodes),
 	};
 	memcpy(pass->job.nodes, agent->nodes, sizeof(agent->nodes));
-	if (!pass->job.sample || residency_slice_init(&pass->job.slice) < 0) {
+	if (!pass->job.sample || residency_slice_init(&pass->job.slice, slice_pages(guest)) < 0) {
 		pass_free(pass);
 		return NULL;
 	}
@@ -111,6 +121,9 @@ static void show_totals(struct agent *agent, struct guest *guest)
 {
 	guest->due_ns = agent->now_ns + agent->config.period_ms * NSEC_PER_MSEC;
 	agent_retry_source(agent, guest);
+	if (agent->now_ns < guest->totals_due_ns)
+		return;
+	guest->totals_due_ns = agent->now_ns + TOTALS_NS;
 	if (agent->host->ops->vm_node_totals(guest->vm, guest->report.node_pages) < 0)
 		return;
 	guest->report.ram_pages = 0;
@@ -176,6 +189,7 @@ static void take_in(struct agent *agent, struct guest *guest, const struct pass 
 		return; /* nodes came or went meanwhile: the next pass has a new map */
 	heatmap_fold(guest->heat, sample);
 	guest->slice_from = residency_apply(guest->heat, sample, &job->slice);
+	guest->swept |= guest->slice_from >= guest->map->npages;
 	histogram_build(guest->heat, agent->nnodes, &guest->histogram);
 	note_sample(guest, sample);
 	agent->passes++;
@@ -183,7 +197,7 @@ static void take_in(struct agent *agent, struct guest *guest, const struct pass 
 		agent_guest_gone(agent, guest);
 		return;
 	}
-	agent_plan_and_move(agent, guest);
+	agent_plan_and_move(agent, guest, pass->started_ns);
 }
 
 static void pass_failed(struct agent *agent, struct guest *guest, int r)
@@ -217,12 +231,17 @@ static void finish_pass(struct agent *agent, struct guest *guest, struct pass *p
 	guest->failing[0] = '\0';
 	switch ((enum harvest_outcome)pass->result) {
 	case HARVEST_OK:
+		guest->was_stale = false;
 		take_in(agent, guest, pass);
 		break;
 	case HARVEST_STALE:
 		guest->wants_layout = true;
 		guest->report.stale_passes++;
-		guest->due_ns = agent->now_ns;
+		guest_overtake(guest);
+		/* Once may be chance; a guest that goes on changing its slots waits its turn. */
+		if (!guest->was_stale)
+			guest->due_ns = agent->now_ns;
+		guest->was_stale = true;
 		break;
 	case HARVEST_GONE:
 		agent_guest_gone(agent, guest);

@@ -17,12 +17,20 @@ static void policy_failed(struct agent *agent, struct guest *guest, const struct
 	snprintf(guest->policy_error, sizeof(guest->policy_error), "%.250s", text);
 	snprintf(agent->last_policy_error, sizeof(agent->last_policy_error),
 		 "guest '%.60s': %.170s", guest->report.name, text);
-	log_at(LOG_ERROR, "guest '%s': %s; its last good policy stays in force", guest->report.name,
-	       text);
+	log_at(LOG_ERROR, "guest '%s': %s; %s", guest->report.name, text,
+	       guest->policy.origin == POLICY_DEFAULT ? "it is only observed"
+						      : "its last good policy stays in force");
+}
+
+/* Without a policy that can be read nobody knows what may be done: look only. */
+static void look_only(struct guest *guest)
+{
+	if (guest->policy.origin == POLICY_DEFAULT)
+		guest->policy.mode = MODE_OBSERVE;
 }
 
 /* Precedence: metadata, policy.d, default.  A bad policy leaves the one before in force. */
-void agent_read_policy(struct agent *agent, struct guest *guest)
+static void read_policy(struct agent *agent, struct guest *guest)
 {
 	struct policy policy;
 	struct error err = {0};
@@ -37,14 +45,21 @@ void agent_read_policy(struct agent *agent, struct guest *guest)
 	policy_default(&policy);
 	r = policy_file_read(agent->config.policy_dir, guest->found.name, &policy, &err);
 	if (r < 0) {
-		/* Without a policy that can be read nobody knows what may be done: look only. */
-		if (guest->policy.origin == POLICY_DEFAULT)
-			guest->policy.mode = MODE_OBSERVE;
+		look_only(guest);
 		policy_failed(agent, guest, &err, r);
 		return;
 	}
 	policy.origin = r == POLICY_XML_NONE ? POLICY_DEFAULT : POLICY_FILE;
 	guest->policy = policy;
+}
+
+void agent_read_policy(struct agent *agent, struct guest *guest)
+{
+	struct policy before = guest->policy;
+
+	read_policy(agent, guest);
+	if (memcmp(&before, &guest->policy, sizeof(before)))
+		guest_overtake(guest);
 }
 
 static void set_paused(struct agent *agent, struct guest *guest, bool paused)
@@ -86,7 +101,10 @@ static void take_metadata(struct agent *agent, struct guest *guest,
 	policy_default(&policy);
 	r = policy_xml_from_domain(request->xml, request->xml_len, &policy, &err);
 	if (r < 0) {
+		look_only(guest);
+		guest_overtake(guest);
 		policy_failed(agent, guest, &err, r);
+		agent_judge(agent, guest);
 		return;
 	}
 	guest->has_metadata = r != POLICY_XML_NONE;

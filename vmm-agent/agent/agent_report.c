@@ -33,6 +33,7 @@ enum guest_state agent_judge(struct agent *agent, struct guest *guest)
 		.settle_passes = agent->config.settle_passes,
 		.has_dram = has_tier(agent, HOST_TIER_DRAM),
 		.has_cxl = has_tier(agent, HOST_TIER_CXL),
+		.stuck = guest->stuck,
 		.dram_none = guest->dram_none,
 		.cxl_none = guest->cxl_none,
 	};

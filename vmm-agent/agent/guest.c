@@ -42,6 +42,11 @@ struct guest *guest_free(struct guest *guest)
 	return NULL;
 }
 
+void guest_overtake(struct guest *guest)
+{
+	atomic_fetch_add(&guest->lane.epoch, 1);
+}
+
 bool guest_is_idle(const struct guest *guest)
 {
 	return !guest->pass && !guest->batches;
@@ -105,6 +110,8 @@ static int adopt_layout(struct guest *guest, struct memmap *map, size_t nnodes,
 	guest->map = map;
 	guest->heat = heat;
 	guest->layout_id++;
+	guest_overtake(guest);
+	guest->swept = false;
 	guest->nodes_epoch = nodes_epoch;
 	guest->slice_from = 0;
 	/* Pages that failed are other pages now. */

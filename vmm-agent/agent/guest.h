@@ -32,10 +32,16 @@
  * @failing: why passes fail again and again; @policy_error: why its policy was refused; or ""
  * @layout_id: grows with every layout, so that batches of an older one can be told
  * @nodes_epoch: node set that @heat was made for; node indices of another one mean nothing
+ * @swept: pagemap has been asked for all of the guest once; until then some memory is hidden
  * @wants_layout: read the memslot table before the next pass
  * @metadata: policy from the domain's XML, if @has_metadata
  * @due_ns: of the next pass; @failures: passes failed in a row
  * @source_due_ns: when to try again for a source, while there is none
+ * @totals_due_ns: when to read node totals again, while there is no source
+ * @was_stale: the last pass was; a second one in a row waits
+ * @moved_ns: when the last batch came back: older samples saw pages where they are no more
+ * @stuck: memory should go out and no CXL node can take it
+ * @backoff_ns, @again_ns: by direction, after the target had no memory
  * @report: its numbers, kept up by the loop and copied into each report
  * @rate_pages, @rate_ns: moved since when, for bytes per second
  */
@@ -56,6 +62,7 @@ struct guest {
 	uint64_t nodes_epoch;
 	unsigned int passes_until_rescan;
 	uint64_t slice_from;
+	bool swept;
 	struct histogram histogram;
 	struct host_facts facts;
 	struct policy policy;
@@ -70,6 +77,12 @@ struct guest {
 	bool gone;
 	uint64_t gone_ns;
 	uint64_t due_ns;
+	uint64_t totals_due_ns;
+	bool was_stale;
+	uint64_t moved_ns;
+	bool stuck;
+	uint64_t backoff_ns[DIRECTION_COUNT];
+	uint64_t again_ns[DIRECTION_COUNT];
 	unsigned int failures;
 	uint64_t source_due_ns;
 	enum place_none dram_none;
@@ -94,6 +107,9 @@ struct guest *guest_free(struct guest *guest);
  */
 int guest_read_layout(struct guest *guest, size_t nnodes, uint64_t nodes_epoch,
 		      uint64_t host_bytes);
+
+/** guest_overtake() - batches under way were planned on what is no longer so: drop their rest */
+void guest_overtake(struct guest *guest);
 
 /** guest_is_idle() - whether no other thread has anything of it */
 bool guest_is_idle(const struct guest *guest);

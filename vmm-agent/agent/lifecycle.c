@@ -65,6 +65,11 @@ enum guest_state lifecycle_judge(const struct evidence *e, char *reason, size_t 
 			 (unsigned long long)e->passes, (unsigned long long)e->settle_passes);
 		return STATE_SETTLING;
 	}
+	if (e->stuck && e->mode == MODE_TIER)
+		return say(reason, size, STATE_ACTIVE,
+			   e->cxl_none == PLACE_FORBIDDEN
+				   ? "its cpuset forbids every CXL node: nothing can make room"
+				   : "every CXL node is full: nothing can make room");
 	if (e->policy[0]) {
 		snprintf(reason, size, "mode %s, the last good one; its policy was refused: %.180s",
 			 mode_name(e->mode), e->policy);

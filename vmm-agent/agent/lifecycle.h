@@ -42,6 +42,7 @@ enum guest_state {
  * @policy: why its policy was refused, or ""
  * @passes: folded so far; @settle_passes: needed before anything moves
  * @has_cxl, @has_dram: whether the host has nodes of that tier at all
+ * @stuck: memory should go out of DRAM and no CXL node can take it
  * @dram_none, @cxl_none: what the last plan found, PLACE_OK before the first
  */
 struct evidence {
@@ -57,6 +58,7 @@ struct evidence {
 	const char *policy;
 	uint64_t passes;
 	uint64_t settle_passes;
+	bool stuck;
 	bool has_dram;
 	bool has_cxl;
 	enum place_none dram_none;

@@ -21,7 +21,7 @@ static const struct {
 } capabilities[] = {
 	{CAP_SYS_PTRACE, "CAP_SYS_PTRACE"},
 	{CAP_SYS_ADMIN, "CAP_SYS_ADMIN"},
-	{CAP_SYS_NICE, "CAP_SYS_NICE"},
+	{CAP_PERFMON, "CAP_PERFMON"},
 	{CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH"},
 };
 

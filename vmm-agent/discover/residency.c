@@ -9,10 +9,11 @@
 #include "base/bitmap.h"
 #include "base/units.h"
 
-int residency_slice_init(struct residency_slice *slice)
+int residency_slice_init(struct residency_slice *slice, size_t room)
 {
 	slice->n = 0;
-	slice->nodes = malloc(RESIDENCY_SLICE_PAGES);
+	slice->room = room;
+	slice->nodes = malloc(room);
 	return slice->nodes ? 0 : -ENOMEM;
 }
 
@@ -30,8 +31,7 @@ void residency_read(struct host_vm *vm, const struct memmap *map, uint64_t from,
 	slice->n = 0;
 	if (from >= map->npages)
 		from = 0;
-	end = map->npages - from > RESIDENCY_SLICE_PAGES ? from + RESIDENCY_SLICE_PAGES
-							 : map->npages;
+	end = map->npages - from > slice->room ? from + slice->room : map->npages;
 	memset(slice->nodes, RESIDENCY_UNKNOWN, end - from);
 	for (size_t a = 0; a < map->nareas; a++) {
 		const struct area *area = &map->areas[a];

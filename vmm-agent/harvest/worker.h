@@ -11,12 +11,14 @@ struct workers;
 /**
  * struct pass - a job with its way back
  * @guest: the loop's number for the guest; @nodes_epoch: of the node set it was made for
+ * @started_ns: when the loop handed it over
  * @result: of source_pass()
  */
 struct pass {
 	struct pass *next;
 	uint64_t guest;
 	uint64_t nodes_epoch;
+	uint64_t started_ns;
 	int result;
 	struct harvest_job job;
 };

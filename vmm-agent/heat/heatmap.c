@@ -24,7 +24,7 @@ struct heatmap *heatmap_new(size_t npages, size_t nnodes)
 
 	if (!map)
 		return NULL;
-	/* calloc of this size is mapped lazily: memory that a guest never had costs nothing. */
+	/* Mapped lazily; folding leaves words alone that were and are empty. */
 	at = calloc(HEAT_PLANES * nwords + bitmap_words(nblocks) + 1, sizeof(*at));
 	if (!at) {
 		free(map);
@@ -98,6 +98,11 @@ void heatmap_fold(struct heatmap *map, const struct sample *sample)
 		uint64_t now = sample->accessed[w] | sample->written[w];
 		uint64_t present = sample->present[w], used;
 
+		if (!(now | present | map->here[w] | map->history[1][w] | map->history[2][w])) {
+			if (oldest[w])
+				oldest[w] = 0;
+			continue;
+		}
 		oldest[w] = now;
 		used = now | map->history[1][w] | map->history[2][w];
 		if (step)
