@@ -87,9 +87,30 @@ static void a_guest_that_waits_for_its_pace_holds_up_no_other(void **state)
 	sim_close(&sim);
 }
 
+/* What the guest did before it was met, or while it was not looked at, says nothing of heat. */
+static void what_was_accessed_before_the_first_pass_does_not_count(void **state)
+{
+	struct sim sim;
+	struct machine_guest *g;
+
+	(void)state;
+	sim_open(&sim, 65536, 65536);
+	g = machine_add_guest(sim.machine, "db1", 4096, CXL, false);
+	for (size_t i = 0; i < 4096; i++)
+		machine_touch(g, i, true);
+	sim_start(&sim);
+	for (size_t i = 0; i < 1000; i++)
+		machine_touch(g, i, false);
+	for (int pass = 0; pass < 5; pass++)
+		sim_period(&sim);
+	assert_int_equal(machine_pages_on(g, DRAM), 0);
+	sim_close(&sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_was_accessed_before_the_first_pass_does_not_count),
 		cmocka_unit_test(a_hot_set_is_in_dram_after_five_passes),
 		cmocka_unit_test(with_a_low_rate_it_takes_longer_and_ends_the_same),
 		cmocka_unit_test(a_guest_that_waits_for_its_pace_holds_up_no_other),

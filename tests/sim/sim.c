@@ -60,7 +60,8 @@ void sim_start(struct sim *sim)
 	assert_int_equal(agent_new(&sim->config, machine_host(sim->machine), sim->sockets,
 				   &sim->agent, &err),
 			 0);
-	assert_int_equal(agent_turn(sim->agent, 0), 0);
+	/* The first pass sets accessed bits to zero: it must not fall behind the first touches. */
+	sim_turns(sim);
 }
 
 void sim_stop(struct sim *sim)

@@ -16,6 +16,10 @@
 /* numa_maps walks all of a process' page tables: often enough for a person to look at. */
 #define TOTALS_NS (60 * NSEC_PER_SEC)
 
+/* A pass that comes later than this after the one before only sets the clock to zero. */
+#define WINDOW_PERIODS 8
+#define WINDOW_MIN_NS  (5 * NSEC_PER_SEC)
+
 /* One failure may be a moment's; after so many in a row the guest is called degraded. */
 #define FAILURES_MAX 3
 
@@ -180,13 +184,37 @@ static void note_sample(struct guest *guest, const struct sample *sample)
 	r->passes++;
 }
 
+/*
+ * Accessed bits say "since they were cleared last".  At the first pass that is
+ * since the guest booted, after a pause since the pause began: nearly every
+ * page was accessed in such a time, and that says nothing of how warm it is.
+ */
+static bool window_is_known(const struct agent *agent, const struct guest *guest,
+			    const struct sample *sample)
+{
+	uint64_t longest_ns = WINDOW_PERIODS * agent->config.period_ms * NSEC_PER_MSEC;
+
+	if (longest_ns < WINDOW_MIN_NS)
+		longest_ns = WINDOW_MIN_NS;
+	return guest->report.last_pass_ns &&
+	       sample->taken_ns - guest->report.last_pass_ns <= longest_ns;
+}
+
+static void forget_accesses(struct sample *sample)
+{
+	memset(sample->accessed, 0, sample->nwords * sizeof(*sample->accessed));
+	memset(sample->written, 0, sample->nwords * sizeof(*sample->written));
+}
+
 static void take_in(struct agent *agent, struct guest *guest, const struct pass *pass)
 {
 	const struct harvest_job *job = &pass->job;
-	const struct sample *sample = job->sample;
+	struct sample *sample = job->sample;
 
 	if (pass->nodes_epoch != agent->nodes_epoch)
 		return; /* nodes came or went meanwhile: the next pass has a new map */
+	if (!window_is_known(agent, guest, sample))
+		forget_accesses(sample);
 	heatmap_fold(guest->heat, sample);
 	guest->slice_from = residency_apply(guest->heat, sample, &job->slice);
 	guest->swept |= guest->slice_from >= guest->map->npages;
