@@ -56,6 +56,8 @@ static void run(enum moment moment)
 	assert_string_equal(report.state, "gone");
 	assert_string_equal(report.reason, "its process has ended");
 	assert_int_equal(report.pid, 0);
+	/* Shown it is, but nothing of the kernel is held for it any more. */
+	assert_int_equal(machine_counts(sim.machine).held_vms, 1);
 	assert_int_equal(report.dir[DIRECTION_PROMOTE].queued_pages, 0);
 	assert_int_equal(report.dir[DIRECTION_PROMOTE].inflight_pages, 0);
 	for (int pass = 0; pass < 4; pass++) {

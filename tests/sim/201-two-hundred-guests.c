@@ -33,6 +33,7 @@ static void live_and_die(struct sim *sim, const struct hot_set *hot, int number)
 		sim_period(sim);
 	assert_int_equal(sim->agent->nguests, 0);
 	assert_int_equal(machine_counts(sim->machine).open_vms, 0);
+	sim_settle();
 }
 
 static void nothing_stays_behind(void **state)

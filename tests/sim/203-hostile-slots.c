@@ -85,12 +85,22 @@ static void run_remapped(struct host_mapping over)
 {
 	struct sim sim;
 	struct machine_guest *g;
+	struct host_mapping own = {
+		.backing = HOST_BACKING_SHMEM,
+		.shared = true,
+		.writable = true,
+		.dev = 1,
+		.ino = OURS,
+	};
 	uint64_t before;
 
 	sim_open(&sim, 65536, 65536);
 	sim.config.rate_mib_per_s = 8; /* so that some is left to be moved */
 	g = machine_add_guest(sim.machine, "mallory", PAGES, CXL, false);
 	machine_hold_file(sim.machine, ALIEN, 4711);
+	own.start = machine_hva(g, 0);
+	own.end = machine_hva(g, PAGES);
+	machine_set_maps(g, &own, 1);
 	sim_start(&sim);
 	for (int pass = 0; pass < 3; pass++) {
 		touch_all(g);

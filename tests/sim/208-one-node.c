@@ -40,6 +40,7 @@ static void a_node_that_comes_later_is_used(void **state)
 {
 	struct sim sim;
 	struct machine_guest *g;
+	struct report_guest report;
 
 	(void)state;
 	sim_open(&sim, 65536, 0);
@@ -49,12 +50,17 @@ static void a_node_that_comes_later_is_used(void **state)
 	for (int pass = 0; pass < 4; pass++)
 		sim_period(&sim);
 	assert_int_equal(sim_guest(&sim, "db1")->state, STATE_BLOCKED);
-	machine_add_node(sim.machine, CXL, false, 45, 65536);
+	/* Node 2 has index 2, for which a heat map of one node has no bit. */
+	machine_add_node(sim.machine, 1, true, 4, 65536);
+	machine_add_node(sim.machine, 2, false, 45, 65536);
 	for (int pass = 0; pass < 8; pass++)
 		sim_period(&sim);
 	assert_int_equal(sim_guest(&sim, "db1")->state, STATE_ACTIVE);
 	assert_int_equal(machine_pages_on(g, DRAM), 1000);
-	assert_int_equal(machine_pages_on(g, CXL), PAGES - 1000);
+	assert_int_equal(machine_pages_on(g, 2), PAGES - 1000);
+	assert_true(sim_report(&sim, "db1", &report));
+	assert_int_equal(report.node_pages[0], 1000);
+	assert_int_equal(report.node_pages[2], PAGES - 1000);
 	assert_false(sim_has_problem(&sim, "one NUMA node only"));
 	sim_close(&sim);
 }

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <string.h>
+#include <urcu.h>
 
 #include "base/log.h"
 
@@ -173,6 +174,12 @@ size_t sim_fds(void)
 		n++;
 	closedir(dir);
 	return n;
+}
+
+/* A simulation publishes thousands of reports a second, the daemon a few. */
+void sim_settle(void)
+{
+	rcu_barrier();
 }
 
 uint64_t sim_rss_bytes(void)

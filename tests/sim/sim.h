@@ -64,6 +64,9 @@ uint64_t sim_failed(struct sim *sim, const char *name, enum cause cause);
 /** sim_fds() - how many fds this process has open */
 size_t sim_fds(void);
 
+/** sim_settle() - wait until reports that nobody reads any more have been freed */
+void sim_settle(void);
+
 /** sim_rss_bytes() - resident size of this process */
 uint64_t sim_rss_bytes(void);
 

@@ -60,12 +60,29 @@ static void model_fold_page(struct model *model, size_t i, const struct sample *
 		r->node |= bitmap_test(s->node[k], i) << k;
 }
 
+/* A word of which no page is known or was seen lately is left alone: nobody counts there. */
+static bool word_is_known(const struct model *model, size_t w, const struct sample *s)
+{
+	bool known = s->present[w] | s->accessed[w] | s->written[w];
+
+	for (size_t i = w * 64; i < w * 64 + 64; i++) {
+		const struct record *r = &model->page[i];
+
+		known |= r->here | r->written | r->history[0] | r->history[1];
+	}
+	return known;
+}
+
 static void model_fold(struct model *model, const struct sample *s)
 {
 	bool idle_step = ++model->passes % HEAT_IDLE_STEP == 0;
 
-	for (size_t i = 0; i < PAGES; i++)
-		model_fold_page(model, i, s, idle_step);
+	for (size_t w = 0; w < PAGES / 64; w++) {
+		bool counts = idle_step && word_is_known(model, w, s);
+
+		for (size_t i = w * 64; i < w * 64 + 64; i++)
+			model_fold_page(model, i, s, counts);
+	}
 	for (size_t b = 0; b < PAGES / 512; b++) {
 		bool present = false, large = false;
 
@@ -249,6 +266,25 @@ static void idle_counts_every_fourth_pass_and_saturates(void **state)
 	heatmap_free(map);
 }
 
+static void a_page_that_is_never_mapped_does_not_stay_written_for_ever(void **state)
+{
+	struct heatmap *map = heatmap_new(512, 2);
+	struct sample *written = sample_new(512, 2), *nothing = sample_new(512, 2);
+
+	(void)state;
+	bitmap_set(written->written, 77);
+	heatmap_fold(map, written);
+	for (int pass = 0; pass < 2; pass++) {
+		heatmap_fold(map, nothing);
+		assert_true(bitmap_test(map->written, 77));
+	}
+	heatmap_fold(map, nothing);
+	assert_false(bitmap_test(map->written, 77));
+	sample_free(written);
+	sample_free(nothing);
+	heatmap_free(map);
+}
+
 static void promoted_pages_count_as_used_and_demoted_ones_as_idle(void **state)
 {
 	struct heatmap *map = heatmap_new(512, 2);
@@ -342,6 +378,7 @@ int main(void)
 		cmocka_unit_test(a_page_is_hot_when_accessed_in_two_of_three_passes),
 		cmocka_unit_test(a_page_that_is_not_mapped_keeps_its_node),
 		cmocka_unit_test(idle_counts_every_fourth_pass_and_saturates),
+		cmocka_unit_test(a_page_that_is_never_mapped_does_not_stay_written_for_ever),
 		cmocka_unit_test(promoted_pages_count_as_used_and_demoted_ones_as_idle),
 		cmocka_unit_test(a_move_at_the_end_of_the_map_stays_within_it),
 		cmocka_unit_test(placing_a_page_changes_where_it_lies_and_nothing_else),

@@ -107,8 +107,8 @@ static void a_slow_guest_does_not_hold_up_a_fast_one(void **state)
 
 	(void)state;
 	bench_open(&b, 0);
-	/* 16 MiB at 16 KiB/s would take a quarter of an hour. */
-	send_pages(&b, 0, 4096, 4 * PAGE_BYTES);
+	/* 16 MiB at 40 bytes a second would take years, also by a clock that jumps. */
+	send_pages(&b, 0, 4096, 40);
 	send_pages(&b, 1, 4096, 0);
 	batch = receive(&b);
 	assert_int_equal(batch->guest, 1);
@@ -117,8 +117,7 @@ static void a_slow_guest_does_not_hold_up_a_fast_one(void **state)
 	atomic_store(&b.side[0].lane.hold, true);
 	batch = receive(&b);
 	assert_int_equal(batch->guest, 0);
-	assert_int_equal(batch->outcome.moved_pages + batch->outcome.failed_pages[CAUSE_STALE],
-			 4096);
+	assert_in_range(batch->outcome.failed_pages[CAUSE_STALE], 2048, 4096);
 	free(batch);
 	bench_close(&b);
 }
@@ -131,7 +130,7 @@ static void a_mover_that_stops_gives_back_what_it_had_begun(void **state)
 
 	(void)state;
 	bench_open(&b, 0);
-	send_pages(&b, 0, 4096, 4 * PAGE_BYTES);
+	send_pages(&b, 0, 4096, 40);
 	while (!atomic_load(&b.side[0].lane.inflight_pages[DIRECTION_PROMOTE]))
 		b.host->ops->now_ns(b.host);
 	b.mover = mover_stop(b.mover);

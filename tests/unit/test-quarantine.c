@@ -117,7 +117,7 @@ static void places_of_pages_that_moved_are_used_again(void **state)
 	(void)state;
 	quarantine_init(&q);
 	for (uint64_t i = 0; i < 4 * QUARANTINE_MAX; i++) {
-		quarantine_add(&q, i, CAUSE_BUSY, i * SECOND);
+		quarantine_add(&q, i, CAUSE_BUSY, i * NSEC_PER_MSEC);
 		quarantine_remove(&q, i);
 	}
 	quarantine_add(&q, 1ULL << 30, CAUSE_PINNED, 0);

@@ -172,6 +172,25 @@ static void a_page_pushed_again_at_the_same_place_is_told_with_its_neighbours(vo
 	free(ring.entries);
 }
 
+static void a_page_pushed_again_at_the_same_place_is_told_while_it_is_flagged(void **state)
+{
+	struct kvm_ring k = {.n = 16};
+	struct ring ring = ring_new();
+	static struct told told;
+
+	(void)state;
+	for (uint64_t i = 0; i < 16; i++)
+		kvm_push(&k, 450 + i);
+	vmm_harvests(&k, 16);
+	vmm_resets(&k);
+	look(&ring, &k, &told);
+	kvm_push(&k, 450); /* the only change is its flag */
+	assert_int_equal(look(&ring, &k, &told), 0);
+	assert_int_equal(told.n, 1);
+	assert_int_equal(told.offsets[0], 450);
+	free(ring.entries);
+}
+
 static void pushes_that_leave_the_ring_as_it_was_cannot_be_seen(void **state)
 {
 	struct kvm_ring k = {.n = 16};
@@ -458,6 +477,7 @@ int main(void)
 		cmocka_unit_test(entries_taken_and_reset_between_two_looks_are_told_all_the_same),
 		cmocka_unit_test(pushes_across_the_end_of_the_ring_are_told_in_order),
 		cmocka_unit_test(a_page_pushed_again_at_the_same_place_is_told_with_its_neighbours),
+		cmocka_unit_test(a_page_pushed_again_at_the_same_place_is_told_while_it_is_flagged),
 		cmocka_unit_test(pushes_that_leave_the_ring_as_it_was_cannot_be_seen),
 		cmocka_unit_test(half_a_ring_of_changes_is_reported_as_loss),
 		cmocka_unit_test(pushes_that_go_round_are_reported_as_loss),

@@ -98,6 +98,7 @@ void agent_finish_passes(struct agent *agent);
 void agent_plan_and_move(struct agent *agent, struct guest *guest, uint64_t started_ns);
 void agent_finish_batches(struct agent *agent);
 
-/* agent_report.c */
+/* agent_report.c; agent_tier_problem(): why nothing can ever move on this host, or "" */
+const char *agent_tier_problem(const struct agent *agent);
 enum guest_state agent_judge(struct agent *agent, struct guest *guest);
 void agent_publish(struct agent *agent);

@@ -34,6 +34,7 @@ void agent_refresh_nodes(struct agent *agent)
 	struct host_node nodes[HOST_MAX_NODES];
 	struct error err = {0};
 	size_t n = 0, left_out = 0;
+	bool other_nodes;
 
 	if (agent->now_ns < agent->nodes_due_ns)
 		return;
@@ -46,7 +47,8 @@ void agent_refresh_nodes(struct agent *agent)
 	}
 	agent->nodes_why[0] = '\0';
 	/* Heat maps know nodes by their index: another set of nodes makes them worthless. */
-	if (!same_nodes(agent, nodes, n)) {
+	other_nodes = !same_nodes(agent, nodes, n);
+	if (other_nodes) {
 		agent->nodes_epoch++;
 		memset(agent->reserved_pages, 0, sizeof(agent->reserved_pages));
 		for (struct guest *g = agent->guests; g; g = g->next)
@@ -55,6 +57,8 @@ void agent_refresh_nodes(struct agent *agent)
 	memcpy(agent->nodes, nodes, sizeof(nodes));
 	agent->nnodes = n;
 	agent->nodes_left_out = left_out;
+	if (other_nodes && agent_tier_problem(agent)[0])
+		log_at(LOG_WARN, "%s; guests are shown and not moved", agent_tier_problem(agent));
 }
 
 static void process_ended(void *ctx, uint32_t events)

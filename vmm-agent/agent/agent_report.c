@@ -16,6 +16,16 @@ static bool has_tier(const struct agent *agent, enum host_tier tier)
 	return false;
 }
 
+const char *agent_tier_problem(const struct agent *agent)
+{
+	if (has_tier(agent, HOST_TIER_CXL))
+		return "";
+	return agent->nnodes == 1 ? "this host has one NUMA node only: there is no slower memory "
+				    "to move to"
+				  : "no NUMA node of this host is CXL memory (all have CPUs or are "
+				    "as fast as those that have)";
+}
+
 enum guest_state agent_judge(struct agent *agent, struct guest *guest)
 {
 	struct evidence evidence = {
@@ -136,13 +146,8 @@ static void fill_host(const struct agent *agent, struct report *report)
 	add_problem(report, agent->kvm_why);
 	add_problem(report, agent->nodes_why);
 	add_problem(report, agent->find_why);
-	if (!agent->nodes_why[0] && !has_tier(agent, HOST_TIER_CXL))
-		add_problem(report,
-			    agent->nnodes == 1
-				    ? "this host has one NUMA node only: there is no slower "
-				      "memory to move to"
-				    : "no NUMA node of this host is CXL memory (all have CPUs "
-				      "or are as fast as those that have)");
+	if (!agent->nodes_why[0])
+		add_problem(report, agent_tier_problem(agent));
 	if (agent->nodes_left_out)
 		add_problem(report, "this host has more than 16 nodes with memory: pages on the "
 				    "later ones are left alone");

@@ -98,7 +98,8 @@ void heatmap_fold(struct heatmap *map, const struct sample *sample)
 		uint64_t now = sample->accessed[w] | sample->written[w];
 		uint64_t present = sample->present[w], used;
 
-		if (!(now | present | map->here[w] | map->history[1][w] | map->history[2][w])) {
+		if (!(now | present | map->here[w] | map->history[1][w] | map->history[2][w] |
+		      (map->written ? map->written[w] : 0))) {
 			if (oldest[w])
 				oldest[w] = 0;
 			continue;

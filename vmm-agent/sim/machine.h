@@ -21,7 +21,7 @@ struct machine_guest;
 /**
  * struct machine_counts - what was asked of the machine
  * @moves, @queries: vm_move() with and without a destination; @moved_pages: by it
- * @harvests: calls; @open_vms: opened and not closed
+ * @harvests: calls; @open_vms: opened and not closed; @held_vms: of these not detached
  * @longest_move_bytes: most that one moving call took
  */
 struct machine_counts {
@@ -30,6 +30,7 @@ struct machine_counts {
 	uint64_t moved_pages;
 	uint64_t harvests;
 	uint64_t open_vms;
+	uint64_t held_vms;
 	uint64_t longest_move_bytes;
 };
 
@@ -53,6 +54,9 @@ void machine_use_node(struct machine *machine, int id, int64_t pages);
 
 /** machine_advance() - let time pass */
 void machine_advance(struct machine *machine, uint64_t ns);
+
+/** machine_slow_down() - a sleep takes @us of real time too, so that others can act meanwhile */
+void machine_slow_down(struct machine *machine, unsigned int us);
 
 /**
  * machine_add_guest() - a process with @npages of RAM on node @node, one slot from gfn 0 on

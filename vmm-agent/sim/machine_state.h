@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The inside of the fake machine, shared by the files that it is made of.
+ * All functions here are called with the lock held.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sim/machine.h"
+
+#define MACHINE_FILES 16
+
+/** struct page - of a guest; @node is an id, -1 for a hole */
+struct page {
+	int8_t node; /* id, -1: a hole */
+	bool mapped;
+	bool accessed;
+	bool pinned;
+	bool busy;
+	bool shared; /* mapped by another process too */
+};
+
+/** struct machine_guest - a process with a guest */
+struct machine_guest {
+	struct machine_guest *next;
+	struct machine *machine;
+	int pid;
+	char name[GUEST_NAME_MAX];
+	bool dead;
+	int death_fd;
+	size_t open_vms;
+	bool large;
+	size_t npages;
+	struct page *pages;
+	int first_touch;
+	uint64_t generation;
+	struct kvm_access_slot *slots;
+	size_t nslots;
+	struct host_mapping *maps;
+	size_t nmaps;
+	struct host_facts facts;
+	int vcpu_node;
+	struct host_ring_entry *ring;
+	size_t ring_entries, ring_head;
+	int fail_harvest;
+	bool die_in_harvest, die_in_move;
+	char refuse[128];
+};
+
+/** struct machine_vm - what an opener of a guest has */
+struct machine_vm {
+	struct host_vm base;
+	struct machine_guest *guest;
+	int watch_fd; /* a duplicate, as every pidfd_open(2) gives an fd of its own */
+	bool detached;
+};
+
+/** struct machine - see machine.h */
+struct machine {
+	struct host host;
+	pthread_mutex_t lock;
+	uint64_t now_ns;
+	unsigned int sleep_us;
+	enum host_kvm kvm;
+	struct host_node nodes[HOST_MAX_NODES];
+	size_t nnodes;
+	struct machine_guest *guests;
+	int next_pid;
+	struct {
+		uint64_t ino;
+		int pid;
+	} files[MACHINE_FILES];
+	size_t nfiles;
+	struct machine_counts counts;
+};
+
+#define LOCK(m)	  pthread_mutex_lock(&(m)->lock)
+#define UNLOCK(m) pthread_mutex_unlock(&(m)->lock)
+
+/** machine_ops - what the machine offers as a host */
+extern const struct host_ops machine_ops;
+
+static inline struct machine_vm *to_vm(struct host_vm *vm)
+{
+	return (struct machine_vm *)vm;
+}
+
+/** machine_node_by_id() - NULL if there is none; machine_node_index() - -1 if there is none */
+struct host_node *machine_node_by_id(struct machine *m, int id);
+int machine_node_index(const struct machine *m, int id);
+
+/** machine_page_at() - the page of guest RAM at @hva, NULL if it is none */
+struct page *machine_page_at(struct machine_guest *g, uint64_t hva);
+
+/** machine_guest_dies() - the process ends */
+void machine_guest_dies(struct machine_guest *g);
+
+/** machine_guest_put() - a process that has ended is forgotten when nobody holds it */
+void machine_guest_put(struct machine_guest *g);
+
+/** machine_vm_move() - host_ops.vm_move; takes the lock by itself */
+long machine_vm_move(struct host_vm *base, size_t n, const uint64_t *hvas, int node, int *status);
