@@ -144,7 +144,7 @@ def scripts():
                 first = file.readline()
             if first.startswith(b"#!") and b"sh" in first:
                 names.append(path)
-    run = subprocess.run(["shellcheck", "-x", "-P", "SCRIPTDIR", "-S", "warning", *names],
+    run = subprocess.run(["shellcheck", "-x", "-P", "SCRIPTDIR", "-S", "warning", *names], cwd=ROOT,
                          capture_output=True, text=True, check=False)
     for line in re.findall(r"^In (\S+) line (\d+)", run.stdout, re.M):
         yield f"{os.path.relpath(line[0], ROOT)}:{line[1]}: shellcheck has something to say"
