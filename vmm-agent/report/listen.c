@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -42,6 +43,21 @@ static void give_to_group(const char *path)
 		       path, strerror(errno));
 }
 
+/* systemd makes /run/vmtier; who starts the daemon by hand should not have to. */
+static void make_directory(const char *path)
+{
+	char directory[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	char *slash;
+
+	snprintf(directory, sizeof(directory), "%s", path);
+	slash = strrchr(directory, '/');
+	if (!slash || slash == directory)
+		return;
+	*slash = '\0';
+	if (mkdir(directory, 0755) < 0)
+		return; /* it is there, or bind(2) will say what is wrong */
+}
+
 int listen_open(const char *path, mode_t mode, struct error *err)
 {
 	_cleanup_(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -57,6 +73,7 @@ int listen_open(const char *path, mode_t mode, struct error *err)
 	if (somebody_listens(&address))
 		return error_set(err, -EADDRINUSE,
 				 "socket '%s' is in use: is another vmtierd running?", path);
+	make_directory(path);
 	remove_left_over(path);
 	old = umask(0777 & ~mode);
 	r = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
@@ -64,8 +81,10 @@ int listen_open(const char *path, mode_t mode, struct error *err)
 	if (r == 0 && mode & 0060)
 		give_to_group(path);
 	if (r < 0 || listen(fd, 16) < 0)
-		return error_set(err, r < 0 ? r : -errno, "cannot listen on '%s': %s", path,
-				 strerror(r < 0 ? -r : errno));
+		return error_set(err, r < 0 ? r : -errno,
+				 "cannot listen on '%s' (%s): run as root, or choose another path "
+				 "with --socket and --hook-socket",
+				 path, strerror(r < 0 ? -r : errno));
 	return take_fd(&fd);
 }
 
