@@ -1,0 +1,96 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""VMMs that are killed at any moment."""
+
+import os
+import random
+import time
+
+from daemon import Daemon, Vmm, check, main, test, wait_for
+
+KILLS = 12
+SECONDS_SHOWN = 10  # vmtierd shows it for 5 s; the rest is for a slow lab
+
+# A call of move_pages(2) keeps the process' memory, and with it the mappings of its vCPUs,
+# until it returns: 20 ms for 64 MiB on real hardware, seconds in the lab.
+SECONDS_OF_A_CALL = 10
+
+
+def busy_guest(name):
+    """with so much RAM in use that a pass over it takes a while, on CXL, so that it moves"""
+    guest = Vmm(name, "-pages", 8192, "-node", 1, "-ring", 65536)
+    guest.do("touch", 0, "ram", "write")
+    guest.do("busy", 0, "ram", "read", 1)
+    return guest
+
+
+def vms_of(pid):
+    """VMs that KVM has of a process"""
+    return [name for name in os.listdir("/sys/kernel/debug/kvm") if name.startswith(f"{pid}-")]
+
+
+def traces_in(daemon):
+    """what of vmtierd keeps a VM: access fds, and mappings of dirty rings"""
+    with open(f"/proc/{daemon.process.pid}/maps", encoding="utf-8") as maps:
+        rings = [line.split()[-1] for line in maps if "kvm-vcpu" in line]
+    return sorted(link for link in daemon.fds().values() if "kvm" in link) + rings
+
+
+@test
+def a_vmm_killed_at_any_moment_of_a_pass_is_shown_as_gone_and_dropped():
+    daemon = Daemon(config={"harvest": {"period_ms": 100, "settle_passes": 3}})
+    wait_for("the anchor is adopted", 20, lambda: daemon.show("anchor"))
+    before = traces_in(daemon)
+    slowest = 0
+    killed = []
+    for n in range(KILLS):
+        name = f"victim-{n}"
+        guest = busy_guest(name)
+        daemon.wait(name, "has been harvested", 30, lambda g: g["passes"] >= 1)
+        check(vms_of(guest.pid), "KVM shows the VM under this name, or the rest proves nothing")
+        check(traces_in(daemon) != before, "vmtierd shows that it holds the VM")
+        time.sleep(random.uniform(0, 0.8))  # settling, in a pass, in a move
+        guest.kill()
+        died = time.monotonic()
+        wait_for("vmtierd holds nothing of it", 1, lambda: traces_in(daemon) == before)
+        wait_for(f"the VM of '{name}' is destroyed", SECONDS_OF_A_CALL,
+                 lambda pid=guest.pid: not vms_of(pid))
+        slowest = max(slowest, time.monotonic() - died)
+        gone = daemon.wait(name, "is shown as gone", 2, lambda g: g["state"] == "gone")
+        check(gone["reason"] == "its process has ended", "and why", gone["reason"])
+        killed.append((name, died))
+    print(f"# slowest destruction of a VM: {slowest:.2f} s")
+    for name, died in killed:
+        wait_for(f"'{name}' is dropped", max(0, died + SECONDS_SHOWN - time.monotonic()),
+                 lambda name=name: daemon.show(name) is None)
+    check(daemon.alive(), "vmtierd runs")
+    daemon.wait_passes("anchor", 3)
+
+
+@test
+def others_go_on_when_one_is_killed():
+    daemon = Daemon()
+    stays = Vmm("stays", "-pages", 4096, "-node", 1)
+    stays.do("fill", 1)
+    stays.do("pick", "hot", 1, 500, "ram")
+    stays.do("busy", 0, "hot", "read", 20)
+    goes = busy_guest("goes")
+    daemon.wait("goes", "is active", 30, lambda g: g["state"] == "active")
+    goes.kill()
+    daemon.wait("stays", "has its hot pages in DRAM", 30,
+                lambda g: g["directions"]["promote"]["done_pages"] >= 500)
+    check(stays.nodes("hot") == {0: 500}, "they are there", stays.nodes("hot"))
+    stays.do("idle", 0)
+
+
+@test
+def a_vmm_that_ends_by_itself_is_gone_too():
+    daemon = Daemon()
+    guest = busy_guest("leaves")
+    daemon.wait("leaves", "is active", 30, lambda g: g["state"] == "active")
+    guest.quit()
+    daemon.wait("leaves", "is shown as gone", 2, lambda g: g["state"] == "gone" and g["pid"] == 0)
+    wait_for("it is dropped", SECONDS_SHOWN, lambda: daemon.show("leaves") is None)
+
+
+main()
