@@ -6,6 +6,7 @@ the functions are the sentences that are printed, as TAP.  $VMTIER_BUILD is the
 build directory.  The program `each`, which runs them, keeps a guest called anchor.
 """
 
+import atexit
 import json
 import os
 import random
@@ -74,6 +75,9 @@ def explain_all():
             thing.explain()
         except (OSError, ValueError) as e:
             print(f"#   no explanation: {e}")
+
+
+atexit.register(end_all)
 
 
 def main():
