@@ -18,11 +18,15 @@
 static int read_header(struct guest *guest, const char *line)
 {
 	uint64_t npages, unit_pages;
+	uint32_t sweep_s;
 
-	if (sscanf(line, "guest seed=%" SCNu64 " ram_pages=%" SCNu64 " unit_pages=%" SCNu64,
-		   &guest->seed, &npages, &unit_pages) != 3 ||
-	    guest->hot || npages == 0 || npages > NPAGES_MAX || unit_pages == 0)
+	if (sscanf(line,
+		   "guest seed=%" SCNu64 " ram_pages=%" SCNu64 " unit_pages=%" SCNu64
+		   " cycle_ms=%*u sweep_s=%" SCNu32,
+		   &guest->seed, &npages, &unit_pages, &sweep_s) != 4 ||
+	    guest->hot || npages == 0 || npages > NPAGES_MAX || unit_pages == 0 || sweep_s == 0)
 		return -1;
+	guest->sweep_ms = sweep_s * UINT64_C(1000);
 	guest->npages = npages;
 	guest->unit_pages = unit_pages;
 	guest->hot = bits_new(npages);

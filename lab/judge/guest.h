@@ -22,6 +22,7 @@ struct guest_count {
  * struct guest - the guest's word
  * @seed, @npages, @unit_pages: its RAM in pages of 4 KiB; a hot unit is 1 or 512 pages
  * @hot, @sweep: which gfns
+ * @sweep_ms: time between two visits of a page by the sweep
  * @last: the newest counters
  * @earlier: the newest that are at least the asked time older than @last
  * @slowest_ms: the slowest cycle through the hot set after guest_read()'s @since_ms
@@ -33,6 +34,7 @@ struct guest {
 	size_t unit_pages;
 	uint64_t *hot;
 	uint64_t *sweep;
+	uint64_t sweep_ms;
 	struct guest_count last;
 	struct guest_count earlier;
 	uint64_t slowest_ms;

@@ -3,7 +3,8 @@
  * The demo's judge: watches one guest from outside while a tiering daemon works
  * on it, and says at the end whether the right pages moved.  It shares no code
  * with that daemon, clears no accessed bit, and alone is told by the guest which
- * pages are hot.
+ * pages are hot.  Of the daemon it believes nothing; but where its own count of
+ * passes and the daemon's differ, there is no verdict.
  *
  * Start it before the daemon; it says "watching" once it knows where everything
  * lay.  SIGTERM or SIGINT ends the watch and brings the verdict.
@@ -43,6 +44,7 @@ static volatile sig_atomic_t arg_stop;
 static pid_t arg_pid;
 static const char *arg_report;
 static const char *arg_json;
+static const char *arg_daemon_passes;
 static uint64_t arg_peek_ms = PEEK_MS;
 
 static void on_signal(int signal)
@@ -70,11 +72,12 @@ static void sleep_until_ms(uint64_t at)
 
 static void usage(FILE *to)
 {
-	fputs("Usage: judge --pid PID --report FILE --json FILE [--peek-ms N]\n"
+	fputs("Usage: judge --pid PID --report FILE --json FILE --passes FILE [--peek-ms N]\n"
 	      "\n"
 	      "  --pid PID      QEMU of the guest to watch\n"
 	      "  --report FILE  what the guest writes to its virtio-serial port\n"
 	      "  --json FILE    the verdict with its figures\n"
+	      "  --passes FILE  how many passes the daemon counts, read at the end\n"
 	      "  --peek-ms N    time between two looks (100)\n"
 	      "\n"
 	      "Ends at SIGTERM or SIGINT: 0 good, 1 not good, 2 no verdict.\n",
@@ -84,9 +87,13 @@ static void usage(FILE *to)
 static int parse_arguments(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"pid", required_argument, NULL, 'p'},	   {"report", required_argument, NULL, 'r'},
-		{"json", required_argument, NULL, 'j'},	   {"help", no_argument, NULL, 'h'},
-		{"peek-ms", required_argument, NULL, 'm'}, {},
+		{"pid", required_argument, NULL, 'p'},
+		{"report", required_argument, NULL, 'r'},
+		{"json", required_argument, NULL, 'j'},
+		{"help", no_argument, NULL, 'h'},
+		{"peek-ms", required_argument, NULL, 'm'},
+		{"passes", required_argument, NULL, 'd'},
+		{},
 	};
 	int option;
 
@@ -101,6 +108,9 @@ static int parse_arguments(int argc, char **argv)
 		case 'j':
 			arg_json = optarg;
 			break;
+		case 'd':
+			arg_daemon_passes = optarg;
+			break;
 		case 'm':
 			arg_peek_ms = strtoull(optarg, NULL, 10);
 			break;
@@ -111,7 +121,23 @@ static int parse_arguments(int argc, char **argv)
 			return -1;
 		}
 	}
-	return optind == argc && arg_pid > 0 && arg_report && arg_json && arg_peek_ms ? 0 : -1;
+	return optind == argc && arg_pid > 0 && arg_report && arg_json && arg_daemon_passes &&
+			       arg_peek_ms
+		       ? 0
+		       : -1;
+}
+
+static int read_daemon_passes(uint64_t *ret_passes)
+{
+	FILE *file = fopen(arg_daemon_passes, "re");
+	int n = file ? fscanf(file, "%" SCNu64, ret_passes) : 0;
+
+	if (file)
+		fclose(file);
+	if (n == 1)
+		return 0;
+	fprintf(stderr, "judge: '%s': no count of the daemon's passes\n", arg_daemon_passes);
+	return -1;
 }
 
 /* Where all of RAM lies; pages of @known without an answer are asked for again. */
@@ -209,7 +235,7 @@ static int watch_guest(struct vm *vm, const struct guest *guest, struct watch *w
 		verdict->peek_ms_max = now_ms() - begun > verdict->peek_ms_max
 					       ? now_ms() - begun
 					       : verdict->peek_ms_max;
-		watch_add(watch, &peek);
+		watch_add(watch, &peek, begun);
 		if (settle_unsure(vm, watch, nodes) < 0)
 			return -1;
 		if (watch->peeks == 1) {
@@ -258,7 +284,8 @@ int main(int argc, char **argv)
 	}
 	if (place_all(&vm, NULL, before) < 0 || watch_guest(&vm, &guest, &watch, &verdict) < 0 ||
 	    place_all(&vm, before, after) < 0 ||
-	    guest_read(arg_report, guest.last.ms, SHARE_MS, &at_end) < 0)
+	    guest_read(arg_report, guest.last.ms, SHARE_MS, &at_end) < 0 ||
+	    read_daemon_passes(&verdict.daemon_passes) < 0)
 		return 2;
 	verdict_reach(&verdict, &vm, &watch, &guest, &at_end, before, after);
 	if (verdict_write(&verdict, arg_json) < 0)

@@ -21,6 +21,7 @@
 #define SWEPT_PAGES (2 * WATCH_CLEARED_PAGES)
 
 struct fixture {
+	uint64_t ms;
 	struct watch watch;
 	struct peek peek;
 };
@@ -61,7 +62,8 @@ static void touch(struct fixture *f, size_t gfn, size_t npages)
 
 static void look(struct fixture *f)
 {
-	watch_add(&f->watch, &f->peek);
+	f->ms += 100;
+	watch_add(&f->watch, &f->peek, f->ms);
 }
 
 /* A daemon clears all; two looks fall into the pass that begins. */
@@ -144,6 +146,20 @@ static void a_clearing_that_two_looks_meet_half_done_is_one_pass(void **state)
 	assert_int_equal(bits_count(f->watch.window, NPAGES), 0);
 }
 
+static void three_passes_are_measured_from_the_first_to_the_end_of_the_third(void **state)
+{
+	struct fixture *f = *state;
+
+	end_pass(f);
+	for (int pass = 0; pass < 6; pass++) {
+		begin_pass(f);
+		f->ms += pass == 2 ? 5000 : 0;
+		end_pass(f);
+	}
+	/* 300 ms each; a window opens 100 ms after the clearing and ends with the next one. */
+	assert_int_equal(f->watch.three_ms_max, 5000 + 3 * 300 - 100);
+}
+
 static void a_page_that_goes_out_of_sight_is_unsure_until_seen_again(void **state)
 {
 	struct fixture *f = *state;
@@ -200,6 +216,7 @@ static int set_up_run(void **state)
 	assert_int_equal(watch_init(&run->watch, RAM_PAGES), 0);
 	run->guest = (struct guest) {.npages = RAM_PAGES,
 				     .unit_pages = 1,
+				     .sweep_ms = 24000,
 				     .hot = bits_new(RAM_PAGES),
 				     .sweep = bits_new(RAM_PAGES)};
 	run->before = calloc(RAM_PAGES, sizeof(int));
@@ -212,6 +229,9 @@ static int set_up_run(void **state)
 	run->at_end = run->guest;
 	run->at_end.earlier = (struct guest_count) {.ms = 1000, .hot = 1000, .sweep = 100};
 	run->at_end.last = (struct guest_count) {.ms = 6000, .hot = 10000, .sweep = 1100};
+	run->watch.passes = run->verdict.daemon_passes = 36;
+	run->watch.three_ms_max = 3300;
+	run->verdict.seconds = 37;
 	*state = run;
 	return 0;
 }
@@ -304,6 +324,55 @@ static void a_guest_of_single_pages_with_a_large_entry_proves_nothing(void **sta
 	assert_true(run->verdict.invalid);
 }
 
+static void fewer_than_six_passes_in_a_sweep_prove_nothing(void **state)
+{
+	struct run *run = *state;
+
+	run->verdict.seconds = 40;
+	run->watch.passes = run->verdict.daemon_passes = 10;
+	reach(run);
+	assert_int_equal(run->verdict.nfailures, 0);
+	run->watch.passes = run->verdict.daemon_passes = 9;
+	reach(run);
+	assert_true(run->verdict.invalid);
+}
+
+static void three_passes_that_took_more_than_half_a_sweep_prove_nothing(void **state)
+{
+	struct run *run = *state;
+
+	run->watch.three_ms_max = 12000;
+	reach(run);
+	assert_int_equal(run->verdict.nfailures, 0);
+	run->watch.three_ms_max = 12001;
+	reach(run);
+	assert_true(run->verdict.invalid);
+}
+
+static void passes_that_only_the_judge_has_seen_prove_nothing(void **state)
+{
+	struct run *run = *state;
+
+	run->watch.passes = 38;
+	reach(run);
+	assert_int_equal(run->verdict.nfailures, 0);
+	run->watch.passes = 39;
+	reach(run);
+	assert_true(run->verdict.invalid);
+}
+
+static void a_tenth_of_the_passes_may_go_unseen_and_no_more(void **state)
+{
+	struct run *run = *state;
+
+	run->watch.passes = 30; /* 36 less 4, less 2 at the end */
+	reach(run);
+	assert_int_equal(run->verdict.nfailures, 0);
+	run->watch.passes = 29;
+	reach(run);
+	assert_true(run->verdict.invalid);
+}
+
 /* --- the guest's word --------------------------------------------------- */
 
 static int read_text(const char *text, struct guest *ret_guest)
@@ -331,6 +400,7 @@ static void the_report_of_a_guest_is_read(void **state)
 				   &guest),
 			 0);
 	assert_int_equal(guest.seed, 3);
+	assert_int_equal(guest.sweep_ms, 2000);
 	assert_int_equal(bits_count(guest.hot, guest.npages), 4);
 	assert_int_equal(bits_count(guest.sweep, guest.npages), 20);
 	assert_int_equal(guest.last.hot, 40);
@@ -345,11 +415,15 @@ static void a_report_that_makes_no_sense_is_refused(void **state)
 	static const char *const reports[] = {
 		"",
 		"hot 1 1\n",
-		"guest seed=1 ram_pages=100 unit_pages=1\nhot 1 1\n",
-		"guest seed=1 ram_pages=100 unit_pages=1\nhot 100 1\nready\ncount 1 1 1 1 1 1\n",
-		"guest seed=1 ram_pages=100 unit_pages=1\nhot 9 18446744073709551615\n",
-		"guest seed=1 ram_pages=18446744073709551615 unit_pages=1\nready\n",
-		"guest seed=1 ram_pages=100 unit_pages=1\nready\ncount 1 1\n",
+		"guest seed=1 ram_pages=100 unit_pages=1 cycle_ms=1 sweep_s=2\nhot 1 1\n",
+		"guest seed=1 ram_pages=100 unit_pages=1\nhot 1 1\nready\ncount 1 1 1 1 1 1\n",
+		"guest seed=1 ram_pages=100 unit_pages=1 cycle_ms=1 sweep_s=2\nhot 100 "
+		"1\nready\ncount 1 1 1 1 1 1\n",
+		"guest seed=1 ram_pages=100 unit_pages=1 cycle_ms=1 sweep_s=2\nhot 9 "
+		"18446744073709551615\n",
+		"guest seed=1 ram_pages=18446744073709551615 unit_pages=1 cycle_ms=1 "
+		"sweep_s=2\nready\n",
+		"guest seed=1 ram_pages=100 unit_pages=1 cycle_ms=1 sweep_s=2\nready\ncount 1 1\n",
 	};
 	struct guest guest;
 
@@ -367,6 +441,7 @@ int main(void)
 		WATCH_TEST(one_access_that_stays_visible_until_cleared_counts_once),
 		WATCH_TEST(what_was_accessed_before_the_first_clearing_counts_for_nothing),
 		WATCH_TEST(a_clearing_that_two_looks_meet_half_done_is_one_pass),
+		WATCH_TEST(three_passes_are_measured_from_the_first_to_the_end_of_the_third),
 		WATCH_TEST(a_page_that_goes_out_of_sight_is_unsure_until_seen_again),
 		WATCH_TEST(a_page_once_in_dram_stays_moved),
 		VERDICT_TEST(the_hot_set_and_nothing_else_in_dram_passes),
@@ -375,6 +450,10 @@ int main(void)
 		VERDICT_TEST(pages_in_use_are_no_strays),
 		VERDICT_TEST(a_guest_that_began_in_dram_proves_nothing),
 		VERDICT_TEST(a_guest_of_single_pages_with_a_large_entry_proves_nothing),
+		VERDICT_TEST(fewer_than_six_passes_in_a_sweep_prove_nothing),
+		VERDICT_TEST(three_passes_that_took_more_than_half_a_sweep_prove_nothing),
+		VERDICT_TEST(passes_that_only_the_judge_has_seen_prove_nothing),
+		VERDICT_TEST(a_tenth_of_the_passes_may_go_unseen_and_no_more),
 		cmocka_unit_test(the_report_of_a_guest_is_read),
 		cmocka_unit_test(a_report_that_makes_no_sense_is_refused),
 	};

@@ -52,6 +52,27 @@ __attribute__((format(printf, 2, 3))) static void fail(struct verdict *verdict, 
 	va_end(args);
 }
 
+/* What is in use is known by passes: are these the daemon's, and short beside a sweep? */
+static void check_passes(struct verdict *v, uint64_t sweep_ms)
+{
+	uint64_t least = v->daemon_passes * (100 - VERDICT_PASSES_MISSED_PERCENT) / 100;
+
+	if (v->passes * sweep_ms < v->seconds * 1000 * VERDICT_PASSES_PER_SWEEP)
+		fail(v,
+		     "%" PRIu64 " passes in %" PRIu64 " s are fewer than %u in a sweep of %" PRIu64
+		     " s: what is in use cannot be told",
+		     v->passes, v->seconds, VERDICT_PASSES_PER_SWEEP, sweep_ms / 1000);
+	if (v->three_passes_ms_max > sweep_ms / (VERDICT_PASSES_PER_SWEEP / 3))
+		fail(v,
+		     "three passes took %" PRIu64 " ms of a sweep of %" PRIu64
+		     " s: what is in use cannot be told",
+		     v->three_passes_ms_max, sweep_ms / 1000);
+	if (v->passes > v->daemon_passes + VERDICT_PASSES_OFF ||
+	    v->passes + VERDICT_PASSES_OFF < least)
+		fail(v, "%" PRIu64 " passes were seen, the daemon counts %" PRIu64, v->passes,
+		     v->daemon_passes);
+}
+
 /* A run that was not the one promised proves nothing, whatever moved. */
 static void check_run(struct verdict *v, const struct guest *at_end)
 {
@@ -73,6 +94,7 @@ static void check_run(struct verdict *v, const struct guest *at_end)
 	if (at_end->moved)
 		fail(v, "the guest's kernel moved %" PRIu64 " pages of the workload",
 		     at_end->moved);
+	check_passes(v, at_end->sweep_ms);
 	v->invalid = v->nfailures > 0;
 }
 
@@ -134,6 +156,7 @@ void verdict_reach(struct verdict *v, const struct vm *vm, const struct watch *w
 	sort_moved(v, vm, watch, guest, after);
 	v->large_max = watch->large_max;
 	v->passes = watch->passes;
+	v->three_passes_ms_max = watch->three_ms_max;
 	v->peeks = watch->peeks;
 	v->slowest_cycle_ms = at_end->slowest_ms;
 	v->sweeps = v->sweep_pages
@@ -201,6 +224,8 @@ int verdict_write(const struct verdict *v, const char *path)
 		{"peeks", v->peeks},
 		{"peek_ms_max", v->peek_ms_max},
 		{"slowest_cycle_ms", v->slowest_cycle_ms},
+		{"three_passes_ms_max", v->three_passes_ms_max},
+		{"daemon_passes", v->daemon_passes},
 		{"passes", v->passes},
 		{"seconds", v->seconds},
 	};

@@ -23,7 +23,27 @@
 /* Of what is mapped, by large entries when units are large; the rest is the first MiB and such. */
 #define VERDICT_LARGE_PERCENT_MIN 90.0
 
-#define VERDICT_FAILURES_MAX 8
+/*
+ * A page that only the sweep visits must not be found in use in two of three
+ * successive passes, or every page counts as in use and no stray is left.  Its
+ * visits are a sweep apart, less when the guest was held up and catches up:
+ * three passes shall last half a sweep at most, so there are at least six in the
+ * time of one.  The demo sweeps in 24 s, that is four periods of a second for a
+ * pass; it has seen 36 passes in 37 s.
+ */
+#define VERDICT_PASSES_PER_SWEEP 6u
+/*
+ * Passes that the judge may have seen more or fewer than the daemon has counted:
+ * one that is on at the end, and one that ended after the daemon was asked.
+ */
+#define VERDICT_PASSES_OFF 2u
+/*
+ * Beyond that, percent of them that it may have missed: two between the same
+ * looks, which a machine that stalls brings about.  None that it has made up.
+ */
+#define VERDICT_PASSES_MISSED_PERCENT 10u
+
+#define VERDICT_FAILURES_MAX 12
 
 /**
  * struct verdict - one run; pages are of 4 KiB
@@ -35,6 +55,8 @@
  * @moved: ever in DRAM, = @moved_hot + @moved_in_use (not hot, in use) + @stray
  * @in_use: pages found in use in two of three passes, of these @hot_in_use hot
  * @large_before, @large_after, @large_max, @present_before, @present_after: second-level entries
+ * @daemon_passes: as the daemon counts them
+ * @three_passes_ms_max: see struct watch
  * @passes, @peeks, @peek_ms_max, @seconds: of the watch
  * @slowest_cycle_ms: through the hot set, during the watch
  * @sweeps: how often the other pages were swept during the watch
@@ -65,6 +87,8 @@ struct verdict {
 	size_t large_max;
 	size_t present_before;
 	size_t present_after;
+	uint64_t daemon_passes;
+	uint64_t three_passes_ms_max;
 	uint64_t passes;
 	uint64_t peeks;
 	uint64_t peek_ms_max;
@@ -78,6 +102,7 @@ struct verdict {
 
 /**
  * verdict_reach() - fill in all that is still missing and judge
+ * @verdict: has @seconds, @daemon_passes and what single peeks showed
  * @guest: as the guest spoke before, @at_end: after
  * @before, @after: node of each gfn, see vm_place()
  */

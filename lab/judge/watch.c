@@ -33,11 +33,26 @@ void watch_deinit(struct watch *watch)
 	*watch = (struct watch) {};
 }
 
+/* How long the last three whole passes took, or as many as there are. */
+static void measure_three(struct watch *watch, uint64_t ms)
+{
+	uint64_t oldest, took;
+
+	watch->opened_ms[2] = watch->opened_ms[1];
+	watch->opened_ms[1] = watch->opened_ms[0];
+	watch->opened_ms[0] = watch->window_opened_ms;
+	watch->nwindows++;
+	oldest = watch->nwindows < 3 ? watch->nwindows - 1 : 2;
+	took = ms - watch->opened_ms[oldest];
+	watch->three_ms_max = took > watch->three_ms_max ? took : watch->three_ms_max;
+}
+
 /* A pass is over: it takes the place of the oldest one. */
-static void close_window(struct watch *watch)
+static void close_window(struct watch *watch, uint64_t ms)
 {
 	uint64_t *oldest = watch->history[2];
 
+	measure_three(watch, ms);
 	watch->history[2] = watch->history[1];
 	watch->history[1] = watch->history[0];
 	watch->history[0] = watch->window;
@@ -60,19 +75,20 @@ static bool was_cleared(const struct watch *watch, const struct peek *peek)
 	return lost >= WATCH_CLEARED_PAGES;
 }
 
-static void follow_passes(struct watch *watch, const struct peek *peek)
+static void follow_passes(struct watch *watch, const struct peek *peek, uint64_t ms)
 {
 	size_t bytes = bits_words(watch->npages) * sizeof(uint64_t);
 
 	if (watch->peeks && was_cleared(watch, peek)) {
 		watch->passes += !watch->clearing;
 		if (watch->window_open)
-			close_window(watch);
+			close_window(watch, ms);
 		watch->window_open = false;
 		watch->clearing = true;
 	} else if (watch->clearing) {
 		memcpy(watch->window, peek->accessed, bytes);
 		watch->window_open = true;
+		watch->window_opened_ms = ms;
 		watch->clearing = false;
 	} else if (watch->window_open) {
 		for (size_t i = 0; i < bits_words(watch->npages); i++)
@@ -80,12 +96,12 @@ static void follow_passes(struct watch *watch, const struct peek *peek)
 	}
 }
 
-void watch_add(struct watch *watch, const struct peek *peek)
+void watch_add(struct watch *watch, const struct peek *peek, uint64_t ms)
 {
 	size_t bytes = bits_words(watch->npages) * sizeof(uint64_t);
 	size_t large = bits_count(peek->large, watch->npages);
 
-	follow_passes(watch, peek);
+	follow_passes(watch, peek, ms);
 	for (size_t i = 0; i < bits_words(watch->npages); i++) {
 		watch->moved[i] |= peek->in_dram[i];
 		watch->unsure[i] |= watch->present[i];

@@ -13,6 +13,13 @@
  * an accessed bit means an access in that very pass.  The peek that shows a
  * clearing may have met it half done and is not used.  The time before the
  * first clearing and the pass that is not over yet at the end count for nothing.
+ *
+ * DOC: when that goes wrong
+ * Of a clearing that was none, an access before it is seen once more behind it:
+ * one counts as two.  Of a clearing that was not seen, two passes are taken for
+ * one, and long enough ones hold two visits of a page that is visited rarely.  So
+ * @passes is to be compared with the daemon's own count, and @three_ms_max with
+ * the time between such visits: see verdict.h.
  */
 #pragma once
 
@@ -42,7 +49,10 @@
  * @accessed, @present: of the last peek
  * @window: the current pass's accesses if @window_open
  * @clearing: the last peek showed a clearing
- * @history: accesses of the last three whole passes
+ * @history: accesses of the last three whole passes, which are those since @opened_ms
+ * @nwindows: whole passes so far
+ * @window_opened_ms: when @window began
+ * @three_ms_max: the longest time that three successive whole passes took
  */
 struct watch {
 	size_t npages;
@@ -59,6 +69,10 @@ struct watch {
 	bool window_open;
 	bool clearing;
 	uint64_t *history[3];
+	uint64_t opened_ms[3];
+	uint64_t nwindows;
+	uint64_t window_opened_ms;
+	uint64_t three_ms_max;
 };
 
 /** watch_init() - nothing seen yet; 0, or -1 when out of memory */
@@ -67,5 +81,5 @@ int watch_init(struct watch *watch, size_t npages);
 /** watch_deinit() - frees the bitmaps; fine for a half-made one */
 void watch_deinit(struct watch *watch);
 
-/** watch_add() - one more peek, in the order of time */
-void watch_add(struct watch *watch, const struct peek *peek);
+/** watch_add() - one more peek, taken at @ms, in the order of time */
+void watch_add(struct watch *watch, const struct peek *peek, uint64_t ms);

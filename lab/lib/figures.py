@@ -32,6 +32,7 @@ def tests(directory):
         return None
     passed, failed, skipped = map(int, last[-1])
     return {
+        "seconds": int(re.findall(r"^(\d+) seconds$", text, re.M)[-1]),
         "passed": passed,
         "failed": failed,
         "skipped": skipped,
@@ -51,6 +52,7 @@ def main():
             "gcc": command("gcc", "--version"),
             "qemu": command("qemu-system-x86_64", "--version"),
             "meson": command("meson", "--version"),
+            "lab_kernel": os.path.basename(command("lab/setup", "--where", "kernel")),
         },
         "demo_4k": load(directory, "demo-4k.json"),
         "demo_thp": load(directory, "demo-thp.json"),

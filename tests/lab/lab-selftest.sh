@@ -154,6 +154,11 @@ echo "no module" > "$work/bad.ko"
 lab bad --module "$work/bad.ko" -- true
 ok "so is a module that does not load" says "$work/bad.err" 'cannot load bad.ko: '
 
+lab trips --append 'rdinit=/none loglevel=6 x="Oops: int3"' -- true
+ok "a boot that the emulator broke is tried again" says "$work/trips.err" 'boot 3 of 3'
+ok "three times at most" same 2 "$(grep -c 'boot . of 3' "$work/trips.err")"
+ok "and then it is a failure" status_is trips 125
+
 # --- killed
 lab/run --quiet --kernel "$kind" -- sh -c 'echo up; sleep 1000' > "$work/killed.out" 2> "$work/killed.err" &
 victim=$!
