@@ -158,6 +158,19 @@ def long_functions():
             yield f"{name} has {lines} lines: split it"
 
 
+def tables():
+    """A row that an empty line has cut off is shown as text."""
+    for path, name in sources(".", (".md",)):
+        table = []
+        for number, line in enumerate([*read(path).splitlines(), ""], 1):
+            if line.startswith("|"):
+                table.append(line)
+                continue
+            if table and not re.fullmatch(r"[|:\- ]+", "".join(table[1:2])):
+                yield f"{name}:{number - len(table)}: a table begins with its head and a line below"
+            table = []
+
+
 RULES = {
     "every file names its licence": spdx,
     "rooms include only what lies below them": includes,
@@ -168,6 +181,7 @@ RULES = {
     "everything is formatted": formatted,
     "shellcheck is content": scripts,
     "no file holds two concepts": long_functions,
+    "tables in documents are whole": tables,
 }
 
 

@@ -23,8 +23,8 @@ HOSTILE = 'evil\x1b[2J\u202e"\\name'
 
 
 def direction(n):
-    causes = ["busy", "pinned", "no_memory", "shared", "not_mapped", "cpuset", "gone", "stale",
-              "other"]
+    causes = ["busy", "pinned", "no_memory", "no_huge_page", "shared", "not_mapped", "cpuset",
+              "gone", "stale", "other"]
     failed = {c: 0 for c in causes}
     if n % 3 == 1:
         failed.update(busy=2, pinned=14)

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Two hundred guests come and go: no fd and no memory stays behind. */
+#include <malloc.h>
+
 #include "sim.h"
 
 #define GUESTS 200
@@ -107,5 +109,6 @@ int main(void)
 		cmocka_unit_test(many_at_once_leave_nothing_either),
 	};
 
+	mallopt(M_MMAP_THRESHOLD, 128 << 10); /* as main.c does, and for its reason */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

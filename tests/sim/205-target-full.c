@@ -117,6 +117,38 @@ static void all_is_taken(struct sim *sim)
 	machine_use_node(sim->machine, DRAM, (int64_t)(nodes[DRAM].free_bytes / PAGE_BYTES));
 }
 
+static void what_one_guest_just_took_is_not_promised_to_the_next(void **state)
+{
+	struct sim sim;
+	struct machine_guest *a, *b;
+	struct hot_set hot;
+
+	(void)state;
+	sim_open(&sim, DRAM_ALL, 65536);
+	hot = hot_set_scatter(&sim.dice, PAGES, 50);
+	a = machine_add_guest(sim.machine, "db1", PAGES, CXL, false);
+	b = machine_add_guest(sim.machine, "db2", PAGES, CXL, false);
+	machine_use_node(sim.machine, DRAM, (int64_t)(DRAM_ALL - HEADROOM - hot.n));
+	sim.check = headroom_is_left;
+	sim_start(&sim);
+	for (int pass = 0; pass < 8; pass++) {
+		hot_set_touch(&hot, a, &sim.dice, 0);
+		hot_set_touch(&hot, b, &sim.dice, 0);
+		machine_stall(b, true);
+		machine_advance(sim.machine, sim.config.period_ms * NSEC_PER_MSEC);
+		/* Free memory is read, the first has its pass and its moves; all in one second. */
+		do {
+			assert_int_equal(agent_turn(sim.agent, 20), 0);
+		} while (!guest_is_idle(sim_guest(&sim, "db1")));
+		machine_stall(b, false);
+		sim_turns(&sim);
+	}
+	assert_int_equal(machine_pages_on(a, DRAM), hot.n);
+	assert_int_equal(machine_pages_on(b, DRAM), 0);
+	hot_set_free(&hot);
+	sim_close(&sim);
+}
+
 static void memory_that_vanishes_under_way_is_counted_and_not_quarantined(void **state)
 {
 	struct sim sim;
@@ -154,6 +186,7 @@ int main(void)
 		cmocka_unit_test(hot_pages_wait_until_there_is_room),
 		cmocka_unit_test(cold_pages_of_a_full_node_make_room_without_a_maximum_too),
 		cmocka_unit_test(two_guests_do_not_promise_themselves_the_same_free_pages),
+		cmocka_unit_test(what_one_guest_just_took_is_not_promised_to_the_next),
 		cmocka_unit_test(memory_that_vanishes_under_way_is_counted_and_not_quarantined),
 	};
 

@@ -1,30 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The operator's word, through the real socket, and a process that stands still. */
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include "sim.h"
 
 #define PAGES 8192
-
-/* One request, turning the agent until the answer is there. */
-static void ask(struct sim *sim, const char *request, char *answer, size_t size)
-{
-	_cleanup_(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	ssize_t n = -1;
-
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s", sim->config.socket);
-	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	assert_int_equal(write(fd, request, strlen(request)), strlen(request));
-	for (int turn = 0; turn < 1000 && n < 0; turn++) {
-		assert_int_equal(agent_turn(sim->agent, 5), 0);
-		n = recv(fd, answer, size - 1, MSG_DONTWAIT);
-	}
-	assert_true(n > 0);
-	answer[n] = '\0';
-}
 
 static void periods(struct sim *sim, struct machine_guest *g, const struct hot_set *hot, int n)
 {
@@ -49,8 +29,9 @@ static void a_paused_guest_is_neither_looked_at_nor_moved(void **state)
 	sim.sockets = true;
 	sim_start(&sim);
 	sim_turns(&sim);
-	ask(&sim, "{\"method\":\"pause\",\"parameters\":{\"domain\":\"db1\"}}\n", answer,
-	    sizeof(answer));
+	sim_ask(&sim, sim.config.socket,
+		"{\"method\":\"pause\",\"parameters\":{\"domain\":\"db1\"}}\n", answer,
+		sizeof(answer));
 	assert_string_equal(answer, "{\"parameters\":{}}\n");
 	harvests = machine_counts(sim.machine).harvests;
 	periods(&sim, g, &hot, 8);
@@ -58,13 +39,14 @@ static void a_paused_guest_is_neither_looked_at_nor_moved(void **state)
 	assert_int_equal(machine_counts(sim.machine).harvests, harvests);
 	assert_int_equal(machine_counts(sim.machine).moves, 0);
 
-	ask(&sim, "{\"method\":\"resume\",\"parameters\":{\"all\":true}}\n", answer,
-	    sizeof(answer));
+	sim_ask(&sim, sim.config.socket, "{\"method\":\"resume\",\"parameters\":{\"all\":true}}\n",
+		answer, sizeof(answer));
 	assert_string_equal(answer, "{\"parameters\":{}}\n");
 	periods(&sim, g, &hot, 4);
 	assert_int_equal(hot_set_on(&hot, g, DRAM), hot.n);
-	ask(&sim, "{\"method\":\"pause\",\"parameters\":{\"domain\":\"db9\"}}\n", answer,
-	    sizeof(answer));
+	sim_ask(&sim, sim.config.socket,
+		"{\"method\":\"pause\",\"parameters\":{\"domain\":\"db9\"}}\n", answer,
+		sizeof(answer));
 	assert_non_null(strstr(answer, "no-such-domain"));
 	assert_non_null(strstr(answer, "db9"));
 	hot_set_free(&hot);
@@ -94,8 +76,9 @@ static void pausing_drops_what_is_on_its_way(void **state)
 	machine_advance(sim.machine, 10 * NSEC_PER_SEC);
 	for (int turn = 0; turn < 1000 && !sim_guest(&sim, "db1")->batches; turn++)
 		agent_turn(sim.agent, 1);
-	ask(&sim, "{\"method\":\"pause\",\"parameters\":{\"domain\":\"db1\"}}\n", answer,
-	    sizeof(answer));
+	sim_ask(&sim, sim.config.socket,
+		"{\"method\":\"pause\",\"parameters\":{\"domain\":\"db1\"}}\n", answer,
+		sizeof(answer));
 	sim_turns(&sim);
 	machine_slow_down(sim.machine, 0);
 	moved = machine_counts(sim.machine).moved_pages;

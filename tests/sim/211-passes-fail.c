@@ -66,10 +66,39 @@ static void one_failure_is_no_state(void **state)
 	sim_close(&sim);
 }
 
+static void while_nodes_cannot_be_read_nothing_is_promoted(void **state)
+{
+	struct sim sim;
+	struct machine_guest *g;
+	struct hot_set hot;
+
+	(void)state;
+	sim_open(&sim, 65536, 65536);
+	hot = hot_set_scatter(&sim.dice, PAGES, 20);
+	g = machine_add_guest(sim.machine, "db1", PAGES, CXL, false);
+	sim_start(&sim);
+	machine_fail_nodes(sim.machine, true);
+	for (int pass = 0; pass < 10; pass++) {
+		hot_set_touch(&hot, g, &sim.dice, 0);
+		sim_period(&sim);
+	}
+	assert_true(sim_has_problem(&sim, "nodes cannot be read"));
+	assert_int_equal(machine_counts(sim.machine).moves, 0);
+	machine_fail_nodes(sim.machine, false);
+	for (int pass = 0; pass < 4; pass++) {
+		hot_set_touch(&hot, g, &sim.dice, 0);
+		sim_period(&sim);
+	}
+	assert_int_equal(hot_set_on(&hot, g, DRAM), hot.n);
+	hot_set_free(&hot);
+	sim_close(&sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_guest_whose_passes_fail_is_degraded_until_one_succeeds),
+		cmocka_unit_test(while_nodes_cannot_be_read_nothing_is_promoted),
 		cmocka_unit_test(one_failure_is_no_state),
 	};
 

@@ -4,6 +4,8 @@
 
 #include <dirent.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <urcu.h>
 
 #include "base/log.h"
@@ -30,6 +32,8 @@ void sim_open(struct sim *sim, uint64_t dram, uint64_t cxl)
 	snprintf(sim->config.socket, sizeof(sim->config.socket), "%s/s", sim->directory);
 	snprintf(sim->config.hook_socket, sizeof(sim->config.hook_socket), "%s/h", sim->directory);
 	snprintf(sim->config.policy_dir, sizeof(sim->config.policy_dir), "%s", sim->directory);
+	/* Nothing is kept over a restart, unless a simulation is about that. */
+	sim->config.state_dir[0] = '\0';
 	sim->config.headroom_mib = 1;
 }
 
@@ -94,6 +98,8 @@ void sim_close(struct sim *sim)
 
 static bool is_busy(const struct agent *agent)
 {
+	if (agent->scan)
+		return true;
 	for (const struct guest *g = agent->guests; g; g = g->next)
 		if (!guest_is_idle(g))
 			return true;
@@ -162,6 +168,23 @@ uint64_t sim_failed(struct sim *sim, const char *name, enum cause cause)
 
 	return r->dir[DIRECTION_PROMOTE].failed_pages[cause] +
 	       r->dir[DIRECTION_DEMOTE].failed_pages[cause];
+}
+
+void sim_ask(struct sim *sim, const char *path, const char *request, char *answer, size_t size)
+{
+	_cleanup_(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	ssize_t n = -1;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(write(fd, request, strlen(request)), strlen(request));
+	for (int turn = 0; turn < 1000 && n < 0; turn++) {
+		assert_int_equal(agent_turn(sim->agent, 5), 0);
+		n = recv(fd, answer, size - 1, MSG_DONTWAIT);
+	}
+	assert_true(n > 0);
+	answer[n] = '\0';
 }
 
 size_t sim_fds(void)

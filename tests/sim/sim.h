@@ -61,6 +61,9 @@ bool sim_has_problem(struct sim *sim, const char *words);
 /** sim_failed() - pages that did not move because of @cause, both directions */
 uint64_t sim_failed(struct sim *sim, const char *name, enum cause cause);
 
+/** sim_ask() - one request to socket @path, turning the agent until the answer is there */
+void sim_ask(struct sim *sim, const char *path, const char *request, char *answer, size_t size);
+
 /** sim_fds() - how many fds this process has open */
 size_t sim_fds(void);
 

@@ -379,6 +379,157 @@ static void large_units_count_with_all_their_pages(void **state)
 	bench_close(&b);
 }
 
+/* ---- large pages need whole free blocks on the target ---- */
+
+static void no_more_large_units_go_than_the_target_has_blocks_to_spare(void **state)
+{
+	struct bench b;
+	struct batch *batch;
+	struct outcome o;
+
+	(void)state;
+	bench_open(&b, true);
+	machine_fragment(b.machine, DRAM, BATCH_SPARE_BLOCKS + 5);
+	batch = batch_of(&b, 20, 512, 512, DRAM);
+	o = carry_out(&b, batch);
+	assert_int_equal(o.moved_pages, 5 * 512);
+	assert_int_equal(o.failed_pages[CAUSE_NO_HUGE_PAGE], 15 * 512);
+	assert_int_equal(o.calls, 1);
+	assert_int_equal(machine_pages_on(b.g, DRAM), 5 * 512);
+	assert_int_equal(machine_counts(b.machine).split_blocks, 0);
+	expect_cause(batch, 5, CAUSE_NO_HUGE_PAGE);
+	expect_cause(batch, 19, CAUSE_NO_HUGE_PAGE);
+	free(batch);
+	bench_close(&b);
+}
+
+static void a_target_in_pieces_gets_no_moving_call_for_large_units(void **state)
+{
+	struct bench b;
+	struct batch *batch;
+	struct outcome o;
+
+	(void)state;
+	bench_open(&b, true);
+	machine_fragment(b.machine, DRAM, BATCH_SPARE_BLOCKS);
+	batch = batch_of(&b, 20, 512, 512, DRAM);
+	o = carry_out(&b, batch);
+	assert_int_equal(o.failed_pages[CAUSE_NO_HUGE_PAGE], 20 * 512);
+	assert_int_equal(o.calls, 0);
+	assert_int_equal(o.queries, 1);
+	free(batch);
+	bench_close(&b);
+}
+
+static void where_nobody_can_tell_large_units_stay(void **state)
+{
+	struct bench b;
+	struct batch *batch;
+	struct outcome o;
+
+	(void)state;
+	bench_open(&b, true);
+	machine_hide_blocks(b.machine, true);
+	batch = batch_of(&b, 20, 512, 512, DRAM);
+	o = carry_out(&b, batch);
+	assert_int_equal(o.failed_pages[CAUSE_NO_HUGE_PAGE], 20 * 512);
+	assert_int_equal(machine_pages_on(b.g, DRAM), 0);
+	free(batch);
+	bench_close(&b);
+}
+
+static void small_units_of_the_same_batch_go_on(void **state)
+{
+	struct bench b;
+	struct batch *batch;
+	struct outcome o;
+
+	(void)state;
+	bench_open(&b, true);
+	machine_fragment(b.machine, DRAM, 0);
+	for (size_t i = 0; i < 20; i += 2)
+		machine_split(b.g, i * 512);
+	batch = batch_of(&b, 20, 512, 512, DRAM);
+	for (size_t i = 0; i < 20; i += 2)
+		batch->units[i].pages = 1;
+	batch->pages = 10 * 512 + 10;
+	atomic_store(&b.lane.queued_pages[DIRECTION_PROMOTE], batch->pages);
+	o = carry_out(&b, batch);
+	assert_int_equal(o.moved_pages, 10);
+	assert_int_equal(o.failed_pages[CAUSE_NO_HUGE_PAGE], 10 * 512);
+	assert_int_equal(machine_counts(b.machine).split_blocks, 0);
+	expect_cause(batch, 1, CAUSE_NO_HUGE_PAGE);
+	free(batch);
+	bench_close(&b);
+}
+
+static void pages_of_hugetlbfs_need_no_free_block(void **state)
+{
+	struct bench b;
+	struct batch *batch;
+	struct outcome o;
+
+	(void)state;
+	bench_open(&b, false);
+	machine_use_hugetlb(b.g, MIB(2));
+	machine_fragment(b.machine, DRAM, 0);
+	batch = batch_of(&b, 20, 512, 512, DRAM);
+	for (size_t i = 0; i < 20; i++)
+		batch->units[i].from_pool = true;
+	o = carry_out(&b, batch);
+	assert_int_equal(o.moved_pages, 20 * 512);
+	assert_int_equal(machine_counts(b.machine).looks, 0);
+	free(batch);
+	bench_close(&b);
+}
+
+static void one_look_is_taken_for_a_call_and_none_without_large_units(void **state)
+{
+	struct bench b;
+	struct batch *batch;
+
+	(void)state;
+	bench_open(&b, true);
+	batch = batch_of(&b, 40, 512, 512, DRAM);
+	carry_out(&b, batch);
+	assert_int_equal(machine_counts(b.machine).looks, 2); /* 32 blocks are 64 MiB */
+	free(batch);
+	/* All of them are there: nothing to look for. */
+	atomic_store(&b.lane.moved_pages[DIRECTION_PROMOTE], 0);
+	batch = batch_of(&b, 40, 512, 512, DRAM);
+	carry_out(&b, batch);
+	assert_int_equal(machine_counts(b.machine).looks, 2);
+	free(batch);
+	bench_close(&b);
+
+	bench_open(&b, false);
+	batch = batch_of(&b, 40000, 1, 1, DRAM);
+	carry_out(&b, batch);
+	assert_int_equal(machine_counts(b.machine).looks, 0);
+	free(batch);
+	bench_close(&b);
+}
+
+static void large_units_that_stay_cost_no_tokens(void **state)
+{
+	struct bench b;
+	struct batch *batch;
+	uint64_t from_ns;
+
+	(void)state;
+	bench_open(&b, true);
+	machine_fragment(b.machine, DRAM, 0);
+	batch = batch_of(&b, 64, 512, 512, DRAM);
+	from_ns = b.host->ops->now_ns(b.host);
+	pace_init(&b.pace, MIB(2), from_ns);
+	machine_advance(b.machine, NSEC_PER_SEC);
+	carry_out(&b, batch);
+	assert_int_equal(batch->outcome.failed_pages[CAUSE_NO_HUGE_PAGE], 64 * 512);
+	assert_true(b.host->ops->now_ns(b.host) - from_ns < 2 * NSEC_PER_SEC);
+	free(batch);
+	bench_close(&b);
+}
+
 static void the_pace_of_the_guest_is_kept(void **state)
 {
 	struct bench b;
@@ -536,6 +687,7 @@ static void every_cause_and_direction_has_its_word(void **state)
 	for (int c = 0; c < CAUSE_COUNT; c++)
 		assert_non_null(cause_name((enum cause)c));
 	assert_string_equal(cause_name(CAUSE_NO_MEMORY), "no_memory");
+	assert_string_equal(cause_name(CAUSE_NO_HUGE_PAGE), "no_huge_page");
 	assert_string_equal(direction_name(DIRECTION_DEMOTE), "demote");
 }
 
@@ -556,6 +708,13 @@ int main(void)
 		cmocka_unit_test(a_process_that_is_gone_is_told_as_gone),
 		cmocka_unit_test(no_call_takes_more_than_64_mib),
 		cmocka_unit_test(large_units_count_with_all_their_pages),
+		cmocka_unit_test(no_more_large_units_go_than_the_target_has_blocks_to_spare),
+		cmocka_unit_test(a_target_in_pieces_gets_no_moving_call_for_large_units),
+		cmocka_unit_test(where_nobody_can_tell_large_units_stay),
+		cmocka_unit_test(small_units_of_the_same_batch_go_on),
+		cmocka_unit_test(pages_of_hugetlbfs_need_no_free_block),
+		cmocka_unit_test(one_look_is_taken_for_a_call_and_none_without_large_units),
+		cmocka_unit_test(large_units_that_stay_cost_no_tokens),
 		cmocka_unit_test(the_pace_of_the_guest_is_kept),
 		cmocka_unit_test(the_pace_of_the_host_is_kept_by_all_guests_together),
 		cmocka_unit_test(pages_that_are_there_already_cost_no_tokens),

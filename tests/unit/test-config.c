@@ -66,13 +66,14 @@ static void defaults_are_those_of_the_manual(void **state)
 	(void)state;
 	config_default(&config);
 	assert_string_equal(config.policy_dir, "/etc/vmtier/policy.d");
+	assert_string_equal(config.state_dir, "/run/vmtier/guests");
 	assert_string_equal(config.socket, "/run/vmtier/vmtier.sock");
 	assert_string_equal(config.hook_socket, "/run/vmtier/hook.sock");
 	assert_int_equal(config.log_level, LOG_NEWS);
 	assert_int_equal(config.scan_ms, 2000);
 	assert_int_equal(config.period_ms, 2000);
 	assert_int_equal(config.flush, 0);
-	assert_int_equal(config.workers, 1);
+	assert_int_equal(config.workers, 4);
 	assert_int_equal(config.settle_passes, 3);
 	assert_int_equal(config.rate_mib_per_s, 256);
 	assert_int_equal(config.host_rate_mib_per_s, 1024);
@@ -90,6 +91,7 @@ static void every_option_can_be_set(void **state)
 				   "# a comment\n"
 				   "[daemon]\n"
 				   "policy_dir = /p\n"
+				   "state_dir = /k\n"
 				   "socket=/s\n"
 				   "hook_socket = /h ; another comment\n"
 				   "log_level = debug\n"
@@ -107,6 +109,7 @@ static void every_option_can_be_set(void **state)
 				   &err),
 			 0);
 	assert_string_equal(config.policy_dir, "/p");
+	assert_string_equal(config.state_dir, "/k");
 	assert_string_equal(config.socket, "/s");
 	assert_string_equal(config.hook_socket, "/h");
 	assert_int_equal(config.log_level, LOG_TRACE);
@@ -232,7 +235,7 @@ static void lines_that_are_too_long_are_refused_and_not_cut(void **state)
 		strcpy(text + 22 + len, "9\n");
 		config_default(&config);
 		assert_int_equal(read_text(&config, text, &err), -EINVAL);
-		assert_int_equal(config.workers, 1);
+		assert_int_equal(config.workers, 4);
 	}
 }
 

@@ -5,7 +5,9 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -58,13 +60,24 @@ static void server_stop(struct server *s)
 	machine_free(s->machine);
 }
 
-static int dial(const char *path)
+static int new_socket(void)
+{
+	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+}
+
+static void connect_to(int fd, const char *path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
 	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+}
+
+static int dial(const char *path)
+{
+	int fd = new_socket();
+
+	connect_to(fd, path);
 	return fd;
 }
 
@@ -197,6 +210,29 @@ static void one_connection_carries_many_requests(void **state)
 	for (const char *c = "{\"method\":\"list\"}\n"; *c; c++)
 		assert_true(say_bytes(fd, c, 1));
 	expect_parameters(fd);
+	close(fd);
+	server_stop(&s);
+}
+
+/* More answers than a socket holds, to a client that has said all and reads later. */
+static void answers_that_had_to_wait_are_followed_by_the_rest(void **state)
+{
+	static const char status[] = "{\"method\":\"status\"}\n";
+	char lines[170 * (sizeof(status) - 1)];
+	struct server s;
+	int fd;
+
+	(void)state;
+	server_start(&s);
+	fd = dial(s.path);
+	for (size_t i = 0; i < 170; i++)
+		memcpy(lines + i * (sizeof(status) - 1), status, sizeof(status) - 1);
+	assert_true(say_bytes(fd, lines, sizeof(lines))); /* less than one read takes */
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	usleep(200000);
+	for (int i = 0; i < 170; i++)
+		expect_parameters(fd);
+	expect_hang_up(fd);
 	close(fd);
 	server_stop(&s);
 }
@@ -585,6 +621,87 @@ static void operators_who_sit_on_all_places_do_not_lock_out_the_hook(void **stat
 	server_stop(&s);
 }
 
+/** struct watched_host - the clock of a machine, which is looked at once per turn of a server */
+struct watched_host {
+	struct host base;
+	struct host_ops ops;
+	struct host *inner;
+	atomic_size_t turns;
+};
+
+static uint64_t watched_now_ns(struct host *host)
+{
+	struct watched_host *watched = (struct watched_host *)host;
+
+	atomic_fetch_add(&watched->turns, 1);
+	return watched->inner->ops->now_ns(watched->inner);
+}
+
+/* How often the server turns while nothing happens. */
+static size_t turns_of(struct watched_host *watched, unsigned int ms)
+{
+	size_t before = atomic_load(&watched->turns);
+
+	usleep(ms * 1000);
+	return atomic_load(&watched->turns) - before;
+}
+
+/* Return: the limit before.  What is open stays so; poll(2) takes no more fds than the limit. */
+static struct rlimit forbid_new_fds(void)
+{
+	struct rlimit before, none;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = 3;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(dup(0), -1);
+	return before;
+}
+
+static void out_of_fds_it_waits_and_serves_those_it_has(void **state)
+{
+	struct watched_host watched = {.ops.now_ns = watched_now_ns};
+	struct server s;
+	struct rlimit limit;
+	int old, new, hook;
+	size_t turns;
+
+	(void)state;
+	server_start(&s);
+	control_stop(s.control);
+	watched.base.ops = &watched.ops;
+	watched.inner = machine_host(s.machine);
+	assert_int_equal(
+		control_start(&watched.base, s.path, s.hook_path, s.publisher, &s.control, NULL),
+		0);
+	old = dial(s.path);
+	assert_true(say(old, "{\"method\":\"list\"}\n"));
+	expect_parameters(old);
+	new = new_socket();
+	hook = new_socket();
+	limit = forbid_new_fds();
+	connect_to(new, s.path);
+	connect_to(hook, s.hook_path);
+	turns = turns_of(&watched, 500);
+	assert_true(say(old, "{\"method\":\"list\"}\n"));
+	expect_parameters(old);
+	close(old);
+	/* Time for another attempt, which fails again. */
+	machine_advance(s.machine, NSEC_PER_SEC);
+	turns += turns_of(&watched, 500);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_in_range(turns, 1, 100); /* a server that does not wait turns 100000 times */
+	machine_advance(s.machine, NSEC_PER_SEC);
+	assert_true(say(new, "{\"method\":\"list\"}\n"));
+	expect_parameters(new);
+	assert_true(say(hook, "{\"method\":\"list\"}\n"));
+	expect_error(hook, VMTIER_ERROR_METHOD);
+	close(new);
+	close(hook);
+	server_stop(&s);
+}
+
 static void random_bytes_do_no_harm(void **state)
 {
 	struct dice dice = dice_new();
@@ -719,6 +836,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reading_methods_are_answered_from_the_report),
 		cmocka_unit_test(one_connection_carries_many_requests),
+		cmocka_unit_test(answers_that_had_to_wait_are_followed_by_the_rest),
 		cmocka_unit_test(lines_that_are_no_request_are_refused_and_the_next_one_is_taken),
 		cmocka_unit_test(nuls_in_a_line_are_refused),
 		cmocka_unit_test(deep_nesting_is_refused),
@@ -735,6 +853,7 @@ int main(void)
 		cmocka_unit_test(a_client_that_the_loop_keeps_waiting_is_not_late),
 		cmocka_unit_test(forty_clients_at_once_do_no_harm),
 		cmocka_unit_test(operators_who_sit_on_all_places_do_not_lock_out_the_hook),
+		cmocka_unit_test(out_of_fds_it_waits_and_serves_those_it_has),
 		cmocka_unit_test(random_bytes_do_no_harm),
 		cmocka_unit_test(sockets_have_the_rights_that_are_promised),
 		cmocka_unit_test(a_second_server_on_the_same_path_is_refused),

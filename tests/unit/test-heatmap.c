@@ -54,7 +54,7 @@ static void model_fold_page(struct model *model, size_t i, const struct sample *
 	r->written = model->has_written && ((r->written && used) || bitmap_test(s->written, i));
 	if (!bitmap_test(s->present, i))
 		return;
-	r->here = true;
+	r->here = !s->placed || bitmap_test(s->placed, i);
 	r->node = 0;
 	for (unsigned int k = 0; k < model->node_planes; k++)
 		r->node |= bitmap_test(s->node[k], i) << k;
@@ -129,9 +129,9 @@ static void check(const struct model *model, const struct heatmap *map, size_t n
 }
 
 /* Runs of like pages and single ones, so that whole words and odd bits both occur. */
-static struct sample *random_sample(struct dice *dice, size_t nnodes)
+static struct sample *random_sample(struct dice *dice, size_t nnodes, bool other_nodes)
 {
-	struct sample *s = sample_new(PAGES, nnodes);
+	struct sample *s = sample_new(PAGES, nnodes, other_nodes);
 
 	assert_non_null(s);
 	for (size_t i = 0; i < PAGES;) {
@@ -139,6 +139,7 @@ static struct sample *random_sample(struct dice *dice, size_t nnodes)
 		bool present = dice_chance(dice, 70), accessed = dice_chance(dice, 35);
 		bool large = dice_chance(dice, 20), written = dice_chance(dice, 10);
 		uint64_t node = dice_below(dice, nnodes);
+		bool placed = !other_nodes || dice_chance(dice, 80);
 
 		for (; run && i < PAGES; run--, i++) {
 			bitmap_assign(s->written, i, written);
@@ -146,7 +147,9 @@ static struct sample *random_sample(struct dice *dice, size_t nnodes)
 			bitmap_assign(s->accessed, i, present && accessed);
 			bitmap_assign(s->large, i, present && large);
 			for (unsigned int k = 0; k < s->node_planes; k++)
-				bitmap_assign(s->node[k], i, present && (node >> k & 1));
+				bitmap_assign(s->node[k], i, present && placed && (node >> k & 1));
+			if (other_nodes)
+				bitmap_assign(s->placed, i, present && placed);
 		}
 	}
 	return s;
@@ -158,12 +161,14 @@ static void folding_does_what_a_record_per_page_does(void **state)
 	static struct model model;
 
 	(void)state;
-	for (size_t nnodes = 1; nnodes <= 16; nnodes++) {
+	for (size_t n = 2; n <= 33; n++) {
+		size_t nnodes = n / 2;
+		bool other_nodes = n % 2;
 		struct heatmap *map = heatmap_new(PAGES, nnodes);
 
 		model_init(&model, nnodes);
 		for (int pass = 0; pass < 40; pass++) {
-			struct sample *s = random_sample(&dice, nnodes);
+			struct sample *s = random_sample(&dice, nnodes, other_nodes);
 
 			heatmap_fold(map, s);
 			model_fold(&model, s);
@@ -171,7 +176,7 @@ static void folding_does_what_a_record_per_page_does(void **state)
 		}
 		check(&model, map, nnodes);
 		for (int pass = 0; pass < 5; pass++) {
-			struct sample *s = random_sample(&dice, nnodes);
+			struct sample *s = random_sample(&dice, nnodes, other_nodes);
 
 			heatmap_fold(map, s);
 			model_fold(&model, s);
@@ -200,7 +205,7 @@ static void a_page_costs_one_byte_whatever_the_number_of_nodes(void **state)
 
 static struct sample *sample_of_page(size_t page, bool accessed, unsigned int node)
 {
-	struct sample *s = sample_new(512, 4);
+	struct sample *s = sample_new(512, 4, false);
 
 	bitmap_set(s->present, page);
 	bitmap_assign(s->accessed, page, accessed);
@@ -231,7 +236,7 @@ static void a_page_is_hot_when_accessed_in_two_of_three_passes(void **state)
 static void a_page_that_is_not_mapped_keeps_its_node(void **state)
 {
 	struct heatmap *map = heatmap_new(512, 4);
-	struct sample *seen = sample_of_page(77, true, 3), *nothing = sample_new(512, 4);
+	struct sample *seen = sample_of_page(77, true, 3), *nothing = sample_new(512, 4, false);
 
 	(void)state;
 	heatmap_fold(map, seen);
@@ -249,7 +254,7 @@ static void idle_counts_every_fourth_pass_and_saturates(void **state)
 	static const unsigned int expected[] = {0, 0, 1, 1, 1, 1, 2, 2, 2,
 						2, 3, 3, 3, 3, 3, 3, 3, 3};
 	struct heatmap *map = heatmap_new(512, 2);
-	struct sample *seen = sample_of_page(5, true, 0), *nothing = sample_new(512, 2);
+	struct sample *seen = sample_of_page(5, true, 0), *nothing = sample_new(512, 2, false);
 
 	/* The counter moves in every fourth fold; the first one saw the page in use. */
 	(void)state;
@@ -269,7 +274,7 @@ static void idle_counts_every_fourth_pass_and_saturates(void **state)
 static void a_page_that_is_never_mapped_does_not_stay_written_for_ever(void **state)
 {
 	struct heatmap *map = heatmap_new(512, 2);
-	struct sample *written = sample_new(512, 2), *nothing = sample_new(512, 2);
+	struct sample *written = sample_new(512, 2, false), *nothing = sample_new(512, 2, false);
 
 	(void)state;
 	bitmap_set(written->written, 77);
@@ -288,7 +293,7 @@ static void a_page_that_is_never_mapped_does_not_stay_written_for_ever(void **st
 static void promoted_pages_count_as_used_and_demoted_ones_as_idle(void **state)
 {
 	struct heatmap *map = heatmap_new(512, 2);
-	struct sample *nothing = sample_new(512, 2);
+	struct sample *nothing = sample_new(512, 2, false);
 
 	(void)state;
 	heatmap_moved(map, 10, 1, 0, true);
@@ -351,7 +356,7 @@ static void copied_pages_bring_all_that_is_known_of_them(void **state)
 		model_init(&model, nnodes);
 		model_init(&copy, nnodes);
 		for (int pass = 0; pass < 12; pass++) {
-			struct sample *s = random_sample(&dice, nnodes);
+			struct sample *s = random_sample(&dice, nnodes, false);
 
 			heatmap_fold(src, s);
 			model_fold(&model, s);
@@ -370,6 +375,27 @@ static void copied_pages_bring_all_that_is_known_of_them(void **state)
 	}
 }
 
+static void a_whole_block_is_large_however_it_is_mapped(void **state)
+{
+	struct heatmap *map = heatmap_new(2048, 2);
+	struct sample *s = sample_new(2048, 2, false);
+
+	(void)state;
+	for (size_t i = 0; i < 2048; i++)
+		bitmap_set(s->present, i);
+	heatmap_set_whole(map, 512, 1024);
+	heatmap_fold(map, s); /* present, and by small entries */
+	assert_false(heatmap_is_large(map, 511));
+	assert_true(heatmap_is_large(map, 512));
+	assert_true(heatmap_is_large(map, 1535));
+	assert_false(heatmap_is_large(map, 1536));
+	heatmap_set_whole(map, 1536, 4096); /* no further than the map */
+	assert_true(heatmap_is_large(map, 2047));
+	assert_false(heatmap_is_large(map, 2048));
+	sample_free(s);
+	heatmap_free(map);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -382,6 +408,7 @@ int main(void)
 		cmocka_unit_test(promoted_pages_count_as_used_and_demoted_ones_as_idle),
 		cmocka_unit_test(a_move_at_the_end_of_the_map_stays_within_it),
 		cmocka_unit_test(placing_a_page_changes_where_it_lies_and_nothing_else),
+		cmocka_unit_test(a_whole_block_is_large_however_it_is_mapped),
 		cmocka_unit_test(copied_pages_bring_all_that_is_known_of_them),
 	};
 

@@ -134,7 +134,9 @@ static void a_refused_policy_shows_in_an_active_guest(void **state)
 	(void)state;
 	e.policy = "unknown element 'fast'";
 	expect(&e, STATE_ACTIVE, "unknown element 'fast'");
-	expect(&e, STATE_ACTIVE, "mode tier");
+	expect(&e, STATE_ACTIVE, "mode tier, the last good one");
+	e.mode = MODE_OBSERVE; /* it may never have had a good one */
+	expect(&e, STATE_ACTIVE, "mode observe; its policy was refused: unknown element 'fast'");
 }
 
 static void the_operator_and_mode_off_pause(void **state)

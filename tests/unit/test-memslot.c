@@ -50,6 +50,15 @@ static struct host_mapping memfd(uint64_t hva, uint64_t npages, uint64_t ino, ui
 	};
 }
 
+static struct host_mapping hugetlb(uint64_t hva, uint64_t npages, uint64_t page_bytes)
+{
+	struct host_mapping m = memfd(hva, npages, 31, 0);
+
+	m.backing = HOST_BACKING_HUGETLB;
+	m.page_bytes = page_bytes;
+	return m;
+}
+
 /* Inode 13 is held by somebody else. */
 static int inode_13_is_foreign(void *ctx, uint64_t dev, uint64_t ino)
 {
@@ -241,6 +250,76 @@ static void a_file_held_by_another_process_is_skipped(void **state)
 	expect_skipped(slot_of(0, 0, 64, HVA), &foreign, 1, 64, "held by process 4711");
 }
 
+static void pages_of_1_gib_are_skipped_in_so_many_words(void **state)
+{
+	struct host_mapping giant = hugetlb(HVA, 1 << 18, 1 << 30);
+
+	(void)state;
+	expect_skipped(slot_of(0, 0, 1 << 18, HVA), &giant, 1, 1 << 18,
+		       "hugetlbfs pages of 1.0 GiB");
+}
+
+static void pages_of_unknown_size_are_skipped(void **state)
+{
+	struct host_mapping odd = hugetlb(HVA, 1024, 0);
+
+	(void)state;
+	expect_skipped(slot_of(0, 0, 1024, HVA), &odd, 1, 1024, "hugetlbfs pages of");
+	odd.page_bytes = 64 << 10;
+	expect_skipped(slot_of(0, 0, 1024, HVA), &odd, 1, 1024, "hugetlbfs pages of 64.0 KiB");
+}
+
+static void areas_say_which_of_them_is_hugetlbfs(void **state)
+{
+	struct host_mapping maps[] = {anonymous(HVA, 1024),
+				      hugetlb(HVA + PAGES(1024), 1024, MIB(2)),
+				      anonymous(HVA + PAGES(2048), 100)};
+	struct kvm_access_slot slot = slot_of(0, 0, 2148, HVA);
+	_memmap_ map = build(&slot, 1, maps, 3);
+
+	(void)state;
+	assert_int_equal(map->nareas, 3);
+	assert_int_equal(map->areas[0].page_bytes, 0);
+	assert_int_equal(map->areas[1].page_bytes, MIB(2));
+	assert_int_equal(map->areas[2].page_bytes, 0);
+	for (uint64_t i = 0; i < 2148; i += 211)
+		assert_int_equal(memmap_hva(map, i), HVA + PAGES(i));
+	assert_int_equal(map->ram_pages, 2148);
+	assert_int_equal(map->skipped_pages, 0);
+	assert_true(memmap_still_ours(map, maps, 3));
+}
+
+/* QEMU's first MiB: RAM, a hole for VGA, RAM again, all of one mapping. */
+static void of_hugetlbfs_only_whole_pages_are_taken(void **state)
+{
+	struct kvm_access_slot slots[] = {slot_of(0, 0, 160, HVA),
+					  slot_of(1, 192, 1000, HVA + PAGES(192)),
+					  slot_of(2, 1192, 400, HVA + PAGES(1192))};
+	struct host_mapping ram = hugetlb(HVA, 2048, MIB(2));
+	_memmap_ map = build(slots, 3, &ram, 1);
+
+	(void)state;
+	assert_int_equal(map->nareas, 1);
+	assert_int_equal(map->areas[0].hva, HVA + PAGES(512));
+	assert_int_equal(map->ram_pages, 1024);
+	assert_int_equal(map->skipped_pages, 160 + (512 - 192) + (1592 - 1536));
+	assert_non_null(strstr(map->skipped_reason, "a part of a hugetlbfs page"));
+	assert_true(memmap_ring_index(map, 0, 0) == NO_INDEX);
+	assert_true(memmap_ring_index(map, 1, 511 - 192) == NO_INDEX);
+	assert_int_equal(memmap_hva(map, memmap_ring_index(map, 1, 512 - 192)), HVA + PAGES(512));
+	assert_int_equal(memmap_hva(map, memmap_ring_index(map, 2, 0)), HVA + PAGES(1192));
+	assert_true(memmap_ring_index(map, 2, 1536 - 1192) == NO_INDEX);
+}
+
+static void a_slot_within_a_page_of_hugetlbfs_is_skipped(void **state)
+{
+	struct host_mapping ram = hugetlb(HVA, 1024, MIB(2));
+
+	(void)state;
+	expect_skipped(slot_of(0, 0, 500, HVA + PAGES(4)), &ram, 1, 500, "a part of");
+	expect_skipped(slot_of(0, 0, 600, HVA + PAGES(300)), &ram, 1, 600, "a part of");
+}
+
 static void a_slot_that_reaches_beyond_its_mapping_keeps_what_is_mapped(void **state)
 {
 	struct host_mapping ram = anonymous(HVA, 64);
@@ -330,6 +409,29 @@ static void slots_without_pages_are_nothing(void **state)
 	(void)state;
 	assert_int_equal(map->ram_pages, 0);
 	assert_true(memmap_ring_index(map, 0, 0) == NO_INDEX);
+}
+
+/* Memory that is shown a thousand times over costs its VMM next to nothing. */
+static void very_many_slots_on_very_many_mappings_are_refused(void **state)
+{
+	static struct kvm_access_slot slots[1000];
+	static struct host_mapping maps[1000];
+	struct memmap *map = NULL;
+	struct error err = {0};
+
+	(void)state;
+	for (size_t i = 0; i < 1000; i++) {
+		slots[i] = slot_of((uint32_t)i, i * 4096, 2000, HVA);
+		maps[i] = anonymous(HVA + i * 2 * PAGE_BYTES, 1);
+	}
+	assert_int_equal(memmap_build(slots, 1000, 7, maps, 1000, NULL, NULL, 1 << 30, &map, &err),
+			 -E2BIG);
+	assert_null(map);
+	assert_non_null(strstr(err.text, "too many mappings"));
+	/* A hundred slots are dear, but can be. */
+	assert_int_equal(memmap_build(slots, 100, 7, maps, 1000, NULL, NULL, 1 << 30, &map, &err),
+			 0);
+	memmap_free(map);
 }
 
 static void more_ram_than_the_limit_is_refused(void **state)
@@ -592,6 +694,39 @@ static void with_files_mapped_at_random_no_memory_has_two_indices(void **state)
 	}
 }
 
+static void of_hugetlbfs_no_page_is_taken_in_part_whatever_the_slots(void **state)
+{
+	struct dice dice = dice_new();
+
+	(void)state;
+	for (int round = 0; round < 300; round++) {
+		struct world world = {.base = HVA, .nmaps = 1};
+		bool taken[6] = {false};
+		_memmap_ map = NULL;
+
+		world.maps[0] = hugetlb(HVA, 6 * 512, MIB(2));
+		make_slots(&dice, &world);
+		map = build(world.slots, world.nslots, world.maps, world.nmaps);
+		check_indices(map);
+		check_segments(&world, map);
+		for (size_t a = 0; a < map->nareas; a++) {
+			assert_int_equal(map->areas[a].hva % MIB(2), 0);
+			assert_int_equal(map->areas[a].npages % 512, 0);
+			assert_int_equal(map->areas[a].index % 512, 0);
+		}
+		for (uint64_t p = 0; p < 6 * 512; p++)
+			if (memmap_index(map, HVA + PAGES(p)) != NO_INDEX)
+				taken[p / 512] = true;
+		for (size_t block = 0; block < 6; block++) {
+			bool all = true;
+
+			for (uint64_t p = block * 512; p < block * 512 + 512; p++)
+				all &= is_guest_ram(&world, HVA + PAGES(p));
+			assert_int_equal(taken[block], all);
+		}
+	}
+}
+
 static void hostile_ring_entries_never_leave_the_map(void **state)
 {
 	struct dice dice = dice_new();
@@ -627,12 +762,18 @@ int main(void)
 		cmocka_unit_test(devices_are_skipped),
 		cmocka_unit_test(anonymous_memory_shared_with_others_is_skipped),
 		cmocka_unit_test(a_file_held_by_another_process_is_skipped),
+		cmocka_unit_test(pages_of_1_gib_are_skipped_in_so_many_words),
+		cmocka_unit_test(pages_of_unknown_size_are_skipped),
+		cmocka_unit_test(areas_say_which_of_them_is_hugetlbfs),
+		cmocka_unit_test(of_hugetlbfs_only_whole_pages_are_taken),
+		cmocka_unit_test(a_slot_within_a_page_of_hugetlbfs_is_skipped),
 		cmocka_unit_test(a_slot_that_reaches_beyond_its_mapping_keeps_what_is_mapped),
 		cmocka_unit_test(a_slot_across_mappings_keeps_the_parts_that_are_ram),
 		cmocka_unit_test(a_file_mapped_twice_counts_once),
 		cmocka_unit_test(different_parts_of_a_file_are_different_memory),
 		cmocka_unit_test(impossible_addresses_are_skipped),
 		cmocka_unit_test(slots_without_pages_are_nothing),
+		cmocka_unit_test(very_many_slots_on_very_many_mappings_are_refused),
 		cmocka_unit_test(more_ram_than_the_limit_is_refused),
 		cmocka_unit_test(ring_entries_that_point_nowhere_have_no_index),
 		cmocka_unit_test(layouts_are_the_same_if_their_areas_are),
@@ -640,6 +781,7 @@ int main(void)
 		cmocka_unit_test(mappings_split_by_the_kernel_are_still_the_same_memory),
 		cmocka_unit_test(every_page_of_guest_ram_has_one_index_and_comes_back_from_it),
 		cmocka_unit_test(with_files_mapped_at_random_no_memory_has_two_indices),
+		cmocka_unit_test(of_hugetlbfs_no_page_is_taken_in_part_whatever_the_slots),
 		cmocka_unit_test(hostile_ring_entries_never_leave_the_map),
 	};
 

@@ -149,6 +149,13 @@ static void a_mover_without_work_stops_at_once(void **state)
 
 	(void)state;
 	bench_open(&b, MIB(1));
+	/* Also one that is just about to wait: the wake must not be lost to it. */
+	for (int i = 0; i < 10000; i++) {
+		for (int spin = 0; spin < i; spin++)
+			__asm__ volatile("");
+		mover_stop(b.mover);
+		assert_int_equal(mover_start(b.host, 0, b.done, &b.mover), 0);
+	}
 	bench_close(&b);
 }
 

@@ -13,9 +13,10 @@ static void causes_have_their_own_delays(void **state)
 		enum cause cause;
 		uint64_t delay_s;
 	} cases[] = {
-		{CAUSE_BUSY, 1},       {CAUSE_PINNED, 4},    {CAUSE_SHARED, 30},
-		{CAUSE_NOT_MAPPED, 4}, {CAUSE_OTHER, 10},    {CAUSE_STALE, 0},
-		{CAUSE_CPUSET, 0},     {CAUSE_NO_MEMORY, 0}, {CAUSE_GONE, 0},
+		{CAUSE_BUSY, 1},	  {CAUSE_PINNED, 4},	{CAUSE_SHARED, 30},
+		{CAUSE_NOT_MAPPED, 4},	  {CAUSE_OTHER, 10},	{CAUSE_STALE, 0},
+		{CAUSE_CPUSET, 0},	  {CAUSE_NO_MEMORY, 0}, {CAUSE_GONE, 0},
+		{CAUSE_NO_HUGE_PAGE, 10},
 	};
 
 	(void)state;

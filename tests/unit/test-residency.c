@@ -118,7 +118,7 @@ static void where_the_harvest_saw_a_page_it_knows_better(void **state)
 
 	(void)state;
 	bench_open(&b, 1000, 0);
-	sample = sample_new(b.map->npages, 2);
+	sample = sample_new(b.map->npages, 2, false);
 	bitmap_set(sample->present, 5);
 	heatmap_place(b.heat, 5, 0);
 	heatmap_place(b.heat, 6, 0);

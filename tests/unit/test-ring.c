@@ -420,7 +420,7 @@ static void a_pass_marks_written_pages_and_counts_what_points_nowhere(void **sta
 	ram = (struct host_mapping) {
 		.start = machine_hva(g, 0), .end = machine_hva(g, 1024), .writable = true};
 	assert_int_equal(memmap_build(&slot, 1, 2, &ram, 1, NULL, NULL, 1 << 20, &map, NULL), 0);
-	sample = sample_new(map->npages, 1);
+	sample = sample_new(map->npages, 1, false);
 
 	machine_push(g, 0, 17, false);
 	machine_push(g, 0, 1023, true);
@@ -445,6 +445,27 @@ static void a_pass_marks_written_pages_and_counts_what_points_nowhere(void **sta
 	machine_free(machine);
 }
 
+static void rings_that_come_later_cost_the_others_nothing(void **state)
+{
+	struct ring_set *set = ring_set_new(1);
+	struct host_ring_entry *entries = set->rings[0].entries = calloc(4, sizeof(*entries));
+
+	(void)state;
+	set->rings[0].n = 4;
+	set->rings[0].next = 3;
+	assert_int_equal(ring_set_grow(set, 3), 0);
+	assert_int_equal(set->nrings, 3);
+	assert_ptr_equal(set->rings[0].entries, entries);
+	assert_int_equal(set->rings[0].n, 4);
+	assert_int_equal(set->rings[0].next, 3);
+	for (size_t i = 1; i < 3; i++) {
+		assert_null(set->rings[i].entries);
+		assert_int_equal(set->rings[i].n, 0);
+		assert_int_equal(set->rings[i].next, RING_NEXT_UNKNOWN);
+	}
+	ring_set_free(set);
+}
+
 static void a_ring_that_cannot_be_copied_is_passed_over(void **state)
 {
 	struct machine *machine = machine_new();
@@ -454,7 +475,7 @@ static void a_ring_that_cannot_be_copied_is_passed_over(void **state)
 	struct host_vm *vm = NULL;
 	struct ring_set *set = ring_set_new(3);
 	struct memmap map = {0};
-	struct sample *sample = sample_new(64, 1);
+	struct sample *sample = sample_new(64, 1, false);
 
 	(void)state;
 	machine_add_node(machine, 0, true, 4, 4096);
@@ -486,6 +507,7 @@ int main(void)
 		cmocka_unit_test(random_bytes_do_no_harm),
 		cmocka_unit_test(no_page_is_missed_unless_loss_is_reported),
 		cmocka_unit_test(a_pass_marks_written_pages_and_counts_what_points_nowhere),
+		cmocka_unit_test(rings_that_come_later_cost_the_others_nothing),
 		cmocka_unit_test(a_ring_that_cannot_be_copied_is_passed_over),
 	};
 

@@ -31,6 +31,15 @@ static void passes_ready(void *ctx, uint32_t events)
 	agent_finish_passes(agent);
 }
 
+static void scan_ready(void *ctx, uint32_t events)
+{
+	struct agent *agent = ctx;
+
+	(void)events;
+	workers_rest(agent->finder);
+	agent_finish_scan(agent);
+}
+
 static void batches_ready(void *ctx, uint32_t events)
 {
 	struct agent *agent = ctx;
@@ -54,6 +63,8 @@ static int start_rooms(struct agent *agent, bool with_sockets, struct error *err
 	if (r >= 0)
 		r = workers_start((unsigned int)config->workers, &agent->workers);
 	if (r >= 0)
+		r = workers_start(1, &agent->finder);
+	if (r >= 0)
 		r = queue_new(&agent->moved);
 	if (r >= 0)
 		r = mover_start(agent->host, config->host_rate_mib_per_s << 20, agent->moved,
@@ -63,6 +74,8 @@ static int start_rooms(struct agent *agent, bool with_sockets, struct error *err
 		r = -ENOMEM;
 	if (r >= 0)
 		r = loop_add(agent->loop, workers_fd(agent->workers), EPOLLIN, passes_ready, agent);
+	if (r >= 0)
+		r = loop_add(agent->loop, workers_fd(agent->finder), EPOLLIN, scan_ready, agent);
 	if (r >= 0)
 		r = loop_add(agent->loop, queue_fd(agent->moved), EPOLLIN, batches_ready, agent);
 	if (r < 0)
@@ -108,14 +121,14 @@ struct agent *agent_free(struct agent *agent)
 	control_stop(agent->control);
 	mover_stop(agent->mover);
 	workers_stop(agent->workers);
+	workers_stop(agent->finder);
+	pass_free(agent->scan);
+	agent_free_notices(agent->notices);
+	agent_free_notices(agent->scanned);
 	queue_free(agent->moved);
 	for (struct guest *g = agent->guests, *next; g; g = next) {
 		next = g->next;
-		if (g->pass) {
-			sample_free(g->pass->job.sample);
-			residency_slice_deinit(&g->pass->job.slice);
-			free(g->pass);
-		}
+		pass_free(g->pass);
 		guest_free(g);
 	}
 	publisher_free(agent->publisher);
@@ -135,12 +148,12 @@ struct guest *agent_find(struct agent *agent, const char *name)
 
 static uint64_t next_due_ns(const struct agent *agent)
 {
-	uint64_t due_ns = agent->scan_due_ns;
+	uint64_t due_ns = agent->report_due_ns;
 
-	if (agent->report_due_ns < due_ns)
-		due_ns = agent->report_due_ns;
+	if (!agent->scan && agent->scan_due_ns < due_ns)
+		due_ns = agent->scan_due_ns;
 	for (const struct guest *g = agent->guests; g; g = g->next)
-		if (!g->pass && state_harvests(g->state) && g->due_ns < due_ns)
+		if (agent_guest_is_looked_at(g) && !g->pass && g->due_ns < due_ns)
 			due_ns = g->due_ns;
 	return due_ns;
 }
@@ -158,8 +171,7 @@ int agent_turn(struct agent *agent, int timeout_ms)
 		return r;
 	agent->now_ns = agent->host->ops->now_ns(agent->host);
 	agent_refresh_nodes(agent);
-	if (agent->now_ns >= agent->scan_due_ns)
-		agent_scan(agent);
+	agent_start_scan(agent);
 	agent_drop_gone(agent);
 	agent_start_passes(agent);
 	if (agent->now_ns >= agent->report_due_ns)

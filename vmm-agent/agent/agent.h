@@ -21,7 +21,13 @@
  * @now_ns: read once per turn
  * @nodes: refreshed every second; @nodes_epoch grows when the set of nodes changes
  * @kvm: what KVM offers, looked at with each scan while it is not patched
+ * @finder: one worker of its own for scans, so that passes and scans do not wait for each other
+ * @scan: looking for guests, on its way to a worker or back; the next one is due at @scan_due_ns
+ * @notices: of the hook, which want a scan that has not begun, oldest first; @scanned: those
+ *	whose scan is @scan
  * @reserved_pages: on their way to a node, by index: not free for other plans
+ * @store_why: why nothing can be kept over a restart, or ""
+ * @store_swept: what was kept of processes that are no more has been removed
  * @gone_moved_pages, @gone_failed_pages: of guests that were dropped, for the totals
  * @control: NULL in tests
  */
@@ -40,13 +46,19 @@ struct agent {
 	char kvm_why[REPORT_REASON_MAX];
 	char nodes_why[REPORT_REASON_MAX];
 	char find_why[REPORT_REASON_MAX];
+	char store_why[REPORT_REASON_MAX];
+	bool store_swept;
+	struct pass *scan;
 	uint64_t scan_due_ns;
+	struct notice *notices;
+	struct notice *scanned;
 	struct guest *guests;
 	size_t nguests;
 	uint64_t next_guest_id;
 	struct host_found *refused; /* processes that could not be opened, said once each */
 	size_t nrefused;
 	struct workers *workers;
+	struct workers *finder;
 	struct mover *mover;
 	struct queue *moved;
 	struct publisher *publisher;
@@ -79,7 +91,8 @@ int agent_turn(struct agent *agent, int timeout_ms);
 struct guest *agent_find(struct agent *agent, const char *name);
 
 /* agent_discover.c */
-void agent_scan(struct agent *agent);
+void agent_start_scan(struct agent *agent);
+void agent_finish_scan(struct agent *agent);
 void agent_refresh_nodes(struct agent *agent);
 void agent_guest_gone(struct agent *agent, struct guest *guest);
 void agent_drop_gone(struct agent *agent);
@@ -87,15 +100,18 @@ void agent_retry_source(struct agent *agent, struct guest *guest);
 
 /* agent_policy.c */
 void agent_read_policy(struct agent *agent, struct guest *guest);
-void agent_notify(struct agent *agent, struct control_request *request);
+void agent_sweep_store(struct agent *agent);
+void agent_serve_notices(struct agent *agent, struct notice *notices);
+void agent_free_notices(struct notice *notices);
 void agent_take_requests(struct agent *agent);
 
 /* agent_pass.c */
+bool agent_guest_is_looked_at(const struct guest *guest);
 void agent_start_passes(struct agent *agent);
 void agent_finish_passes(struct agent *agent);
 
 /* agent_move.c */
-void agent_plan_and_move(struct agent *agent, struct guest *guest, uint64_t started_ns);
+void agent_plan_and_move(struct agent *agent, struct guest *guest, const struct pass *pass);
 void agent_finish_batches(struct agent *agent);
 
 /* agent_report.c; agent_tier_problem(): why nothing can ever move on this host, or "" */

@@ -7,12 +7,18 @@
 #include <sys/epoll.h>
 
 #include "agent/agent.h"
+#include "agent/store.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/units.h"
+#include "base/utf8.h"
 
 /* How long a guest that is gone is still shown: long enough for a person to see it. */
 #define GONE_SHOWN_NS (5 * NSEC_PER_SEC)
+
+/* After a scan the next one waits so many times as long: a fifth of a worker at most. */
+#define SCAN_REST     4
+#define SCAN_REST_MAX (60 * NSEC_PER_SEC)
 
 /* How often to try again for an access fd: another harvester may have ended. */
 #define SOURCE_RETRY_NS (15 * NSEC_PER_SEC)
@@ -43,6 +49,8 @@ void agent_refresh_nodes(struct agent *agent)
 		if (strcmp(agent->nodes_why, err.text))
 			log_at(LOG_WARN, "%s; nothing can be moved", err.text);
 		snprintf(agent->nodes_why, sizeof(agent->nodes_why), "%.250s", err.text);
+		for (size_t i = 0; i < agent->nnodes; i++)
+			agent->nodes[i].free_bytes = 0; /* nobody knows */
 		return;
 	}
 	agent->nodes_why[0] = '\0';
@@ -51,8 +59,11 @@ void agent_refresh_nodes(struct agent *agent)
 	if (other_nodes) {
 		agent->nodes_epoch++;
 		memset(agent->reserved_pages, 0, sizeof(agent->reserved_pages));
-		for (struct guest *g = agent->guests; g; g = g->next)
+		for (struct guest *g = agent->guests; g; g = g->next) {
 			g->wants_layout = true;
+			g->totals_due_ns = 0;
+			memset(g->report.node_pages, 0, sizeof(g->report.node_pages));
+		}
 	}
 	memcpy(agent->nodes, nodes, sizeof(nodes));
 	agent->nnodes = n;
@@ -66,8 +77,23 @@ static void process_ended(void *ctx, uint32_t events)
 	struct guest *guest = ctx;
 
 	(void)events;
-	/* Only a mark here; the turn does the rest with the agent at hand. */
+	/* Only marks here; the turn does the rest with the agent at hand. */
 	guest->gone = true;
+	guest->ended = true;
+}
+
+/* Once: the end of a process is told for as long as anybody holds its pidfd. */
+static int watch(struct agent *agent, struct guest *guest, struct host_vm *vm)
+{
+	return loop_add(agent->loop, agent->host->ops->vm_watch_fd(vm), EPOLLIN | EPOLLONESHOT,
+			process_ended, guest);
+}
+
+/* A process that lives on may be adopted again, and was paused for a reason. */
+static void forget(const struct agent *agent, const struct guest *guest)
+{
+	if (guest->ended)
+		store_forget(agent->config.state_dir, guest->found.pid, guest->found.start_time);
 }
 
 void agent_guest_gone(struct agent *agent, struct guest *guest)
@@ -77,8 +103,8 @@ void agent_guest_gone(struct agent *agent, struct guest *guest)
 	guest->gone = true;
 	guest->gone_ns = agent->now_ns;
 	atomic_store(&guest->lane.hold, true);
-	loop_remove(agent->loop, agent->host->ops->vm_watch_fd(guest->vm));
 	agent->host->ops->vm_detach(guest->vm);
+	forget(agent, guest);
 	agent_judge(agent, guest);
 	log_at(LOG_NOTE, "guest '%s' (pid %d) is gone", guest->report.name, guest->found.pid);
 	agent->report_due_ns = agent->now_ns;
@@ -110,6 +136,8 @@ void agent_drop_gone(struct agent *agent)
 		*at = guest->next;
 		agent->nguests--;
 		keep_totals(agent, guest);
+		loop_remove(agent->loop, agent->host->ops->vm_watch_fd(guest->vm));
+		forget(agent, guest);
 		guest_free(guest);
 		agent->report_due_ns = agent->now_ns;
 	}
@@ -124,16 +152,27 @@ static struct guest *find_process(struct agent *agent, const struct host_found *
 	return NULL;
 }
 
-/* Two guests may bear one name; the later one is told apart by its pid. */
+static bool name_is_taken(struct agent *agent, const char *name)
+{
+	const struct guest *other = agent_find(agent, name);
+
+	return other && !other->gone; /* one that is gone is dropped soon */
+}
+
+/* Two guests may bear one name, also NAME#PID; the later one is told apart. */
 static void make_name_unique(struct agent *agent, struct guest *guest)
 {
-	struct guest *other = agent_find(agent, guest->report.name);
+	char *name = guest->report.name, mark[32];
+	unsigned int n = 0;
 
-	if (other && other->gone)
-		return; /* its successor: the old one is dropped soon */
-	if (other)
-		snprintf(guest->report.name, sizeof(guest->report.name), "%.230s#%d",
-			 guest->found.name, guest->found.pid);
+	while (name_is_taken(agent, name)) {
+		if (n++)
+			snprintf(mark, sizeof(mark), "#%d.%u", guest->found.pid, n);
+		else
+			snprintf(mark, sizeof(mark), "#%d", guest->found.pid);
+		utf8_clean(name, sizeof(guest->report.name) - strlen(mark), guest->found.name);
+		strcat(name, mark);
+	}
 }
 
 static bool was_refused(const struct agent *agent, const struct host_found *found)
@@ -167,7 +206,7 @@ static int adopt(struct agent *agent, const struct host_found *found)
 	if (source.code)
 		snprintf(guest->source, sizeof(guest->source), "%.250s", source.text);
 	pace_init(&guest->pace, agent->config.rate_mib_per_s << 20, agent->now_ns);
-	r = loop_add(agent->loop, ops->vm_watch_fd(vm), EPOLLIN, process_ended, guest);
+	r = watch(agent, guest, vm);
 	if (r < 0) {
 		guest_free(guest);
 		return r;
@@ -176,6 +215,7 @@ static int adopt(struct agent *agent, const struct host_found *found)
 	agent->guests = guest;
 	agent->nguests++;
 	guest->due_ns = agent->now_ns;
+	guest->wants_kept = true;
 	agent_read_policy(agent, guest);
 	agent_judge(agent, guest);
 	log_at(LOG_NOTE, "guest '%s' (pid %d) adopted: %s, %s", guest->report.name, found->pid,
@@ -200,11 +240,11 @@ void agent_retry_source(struct agent *agent, struct guest *guest)
 	guest->source_due_ns = agent->now_ns + SOURCE_RETRY_NS;
 	if (ops->vm_open(agent->host, &guest->found, &vm, &source, NULL) < 0)
 		return;
-	if (!source.code &&
-	    loop_add(agent->loop, ops->vm_watch_fd(vm), EPOLLIN, process_ended, guest) >= 0) {
+	if (!source.code && watch(agent, guest, vm) >= 0) {
 		loop_remove(agent->loop, ops->vm_watch_fd(guest->vm));
 		ops->vm_close(guest->vm);
 		guest->vm = guest->lane.vm = vm;
+		guest->rings = ring_set_free(guest->rings); /* found in another order perhaps */
 		guest->source[0] = '\0';
 		guest->wants_layout = true;
 		agent_judge(agent, guest);
@@ -229,23 +269,31 @@ static void look_at_kvm(struct agent *agent)
 		 kvm == HOST_KVM_PATCHED ? "" : why.text);
 }
 
-void agent_scan(struct agent *agent)
+void agent_start_scan(struct agent *agent)
 {
-	_cleanup_(freep) struct host_found *found = NULL;
-	struct host_found *refused;
-	struct error err = {0};
-	size_t n = 0, nrefused = 0;
-
+	if (agent->scan || (agent->now_ns < agent->scan_due_ns && !agent->notices))
+		return;
 	agent->scan_due_ns = agent->now_ns + agent->config.scan_ms * NSEC_PER_MSEC;
 	if (agent->kvm != HOST_KVM_PATCHED)
 		look_at_kvm(agent);
-	if (agent->host->ops->find(agent->host, &found, &n, &err) < 0) {
-		if (strcmp(agent->find_why, err.text))
-			log_at(LOG_WARN, "%s; new guests are not seen", err.text);
-		snprintf(agent->find_why, sizeof(agent->find_why), "%.250s", err.text);
+	agent->scan = calloc(1, sizeof(*agent->scan));
+	if (!agent->scan)
 		return;
-	}
-	agent->find_why[0] = '\0';
+	agent->scan->errand = ERRAND_FIND;
+	agent->scan->host = agent->host;
+	agent->scan->started_ns = agent->now_ns;
+	agent->scanned = agent->notices;
+	agent->notices = NULL;
+	workers_put(agent->finder, agent->scan);
+}
+
+/* Whoever is not there any more, and whoever is there now. */
+static void take_found(struct agent *agent, const struct host_found *found, size_t n)
+{
+	struct host_found *refused;
+	size_t nrefused = 0;
+
+	agent_sweep_store(agent);
 	for (struct guest *g = agent->guests; g; g = g->next)
 		if (!g->gone && !agent->host->ops->vm_alive(g->vm))
 			agent_guest_gone(agent, g);
@@ -256,4 +304,38 @@ void agent_scan(struct agent *agent)
 	free(agent->refused);
 	agent->refused = refused;
 	agent->nrefused = nrefused;
+}
+
+static void finish_scan(struct agent *agent, const struct pass *pass)
+{
+	struct notice *scanned = agent->scanned;
+	uint64_t rest_ns = SCAN_REST * pass->took_ns;
+
+	if (rest_ns > SCAN_REST_MAX)
+		rest_ns = SCAN_REST_MAX;
+	agent->scan = NULL;
+	agent->scanned = NULL;
+	if (agent->now_ns + rest_ns > agent->scan_due_ns)
+		agent->scan_due_ns = agent->now_ns + rest_ns;
+	if (pass->result >= 0) {
+		agent->find_why[0] = '\0';
+		take_found(agent, pass->found, pass->nfound);
+	} else {
+		if (strcmp(agent->find_why, pass->err.text))
+			log_at(LOG_WARN, "%s; new guests are not seen", pass->err.text);
+		snprintf(agent->find_why, sizeof(agent->find_why), "%.250s", pass->err.text);
+	}
+	agent_serve_notices(agent, scanned);
+}
+
+void agent_finish_scan(struct agent *agent)
+{
+	struct pass *pass;
+
+	agent->now_ns = agent->host->ops->now_ns(agent->host);
+	while ((pass = workers_take(agent->finder))) {
+		finish_scan(agent, pass);
+		pass_free(pass);
+		agent->report_due_ns = agent->now_ns;
+	}
 }

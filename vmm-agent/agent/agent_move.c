@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "agent/agent.h"
-#include "base/cleanup.h"
 #include "base/log.h"
 #include "base/units.h"
 
@@ -51,15 +50,19 @@ static uint64_t hidden_pages(const struct agent *agent, const struct guest *gues
 	return guest->swept || guest->map->ram_pages < placed ? 0 : guest->map->ram_pages - placed;
 }
 
+/* Never below zero. */
+static uint64_t less(uint64_t from, uint64_t n)
+{
+	return from > n ? from - n : 0;
+}
+
 /* Free memory that other guests' batches are on their way to is not free. */
 static void free_nodes(const struct agent *agent, struct host_node nodes[HOST_MAX_NODES])
 {
 	memcpy(nodes, agent->nodes, sizeof(agent->nodes));
-	for (size_t n = 0; n < agent->nnodes; n++) {
-		uint64_t bytes = agent->reserved_pages[n] * PAGE_BYTES;
-
-		nodes[n].free_bytes -= bytes < nodes[n].free_bytes ? bytes : nodes[n].free_bytes;
-	}
+	for (size_t n = 0; n < agent->nnodes; n++)
+		nodes[n].free_bytes =
+			less(nodes[n].free_bytes, agent->reserved_pages[n] * PAGE_BYTES);
 }
 
 static struct plan *make_plan(struct agent *agent, struct guest *guest)
@@ -112,20 +115,22 @@ static struct batch *make_batch(struct agent *agent, struct guest *guest, const 
 	batch->lane = &guest->lane;
 	batch->guest = guest->id;
 	batch->layout = guest->layout_id;
+	batch->nodes_epoch = agent->nodes_epoch;
 	batch->epoch = atomic_load(&guest->lane.epoch);
 	batch->direction = direction;
 	batch->pace = &guest->pace;
 	for (size_t i = 0; i < plan->n; i++) {
 		const struct planned *move = &plan->moves[i];
-		uint64_t hva = memmap_hva(guest->map, move->index);
+		const struct area *area = memmap_area_at(guest->map, move->index);
 
-		if (move->direction != direction || !hva)
+		if (move->direction != direction || !area)
 			continue;
 		batch->node = agent->nodes[move->node].id;
 		batch->units[batch->n++] = (struct moved) {
-			.hva = hva,
+			.hva = memmap_hva(guest->map, move->index),
 			.index = move->index,
 			.pages = move->pages,
+			.from_pool = area->page_bytes != 0,
 			.node = -1,
 		};
 		batch->pages += move->pages;
@@ -164,17 +169,6 @@ static void send_batch(struct agent *agent, struct guest *guest, struct batch *b
 	agent->reserved_pages[node_index(agent, batch->node)] += batch->pages;
 }
 
-/* Since the layout was read the process may have mapped something else over its RAM. */
-static bool memory_is_still_ours(struct guest *guest)
-{
-	_cleanup_(freep) struct host_mapping *maps = NULL;
-	size_t nmaps = 0;
-
-	if (guest->vm->host->ops->vm_maps(guest->vm, &maps, &nmaps, NULL) < 0)
-		return false;
-	return memmap_still_ours(guest->map, maps, nmaps);
-}
-
 static void carry_out(struct agent *agent, struct guest *guest, const struct plan *plan)
 {
 	if (!plan->n)
@@ -183,16 +177,12 @@ static void carry_out(struct agent *agent, struct guest *guest, const struct pla
 		agent_guest_gone(agent, guest);
 		return;
 	}
-	if (!memory_is_still_ours(guest)) {
-		guest->wants_layout = true;
-		return;
-	}
 	/* Demotions first: they make the room that the next plan's promotions take. */
 	send_batch(agent, guest, make_batch(agent, guest, plan, DIRECTION_DEMOTE));
 	send_batch(agent, guest, make_batch(agent, guest, plan, DIRECTION_PROMOTE));
 }
 
-void agent_plan_and_move(struct agent *agent, struct guest *guest, uint64_t started_ns)
+void agent_plan_and_move(struct agent *agent, struct guest *guest, const struct pass *pass)
 {
 	struct plan *plan = make_plan(agent, guest);
 	enum guest_state state;
@@ -206,7 +196,7 @@ void agent_plan_and_move(struct agent *agent, struct guest *guest, uint64_t star
 	 * made from a pass that began before it was done: they would know less.
 	 */
 	if (state == STATE_ACTIVE && guest->policy.mode != MODE_OBSERVE && !guest->batches &&
-	    started_ns >= guest->moved_ns)
+	    pass->started_ns >= guest->moved_ns && pass->still_ours)
 		carry_out(agent, guest, plan);
 	plan_free(plan);
 }
@@ -244,14 +234,20 @@ static void note_no_memory(struct agent *agent, struct guest *guest, const struc
 	guest->again_ns[batch->direction] = agent->now_ns + *backoff_ns;
 }
 
+/*
+ * What has moved is no longer on its way, and not free either: free memory was
+ * read perhaps before it came.  If it was read since, too little is free until
+ * it is read again.
+ */
 static void release(struct agent *agent, const struct batch *batch)
 {
 	int node = node_index(agent, batch->node);
 
-	if (node >= 0)
-		agent->reserved_pages[node] -= batch->pages < agent->reserved_pages[node]
-						       ? batch->pages
-						       : agent->reserved_pages[node];
+	if (node < 0 || batch->nodes_epoch != agent->nodes_epoch)
+		return;
+	agent->reserved_pages[node] = less(agent->reserved_pages[node], batch->pages);
+	agent->nodes[node].free_bytes =
+		less(agent->nodes[node].free_bytes, batch->outcome.moved_pages * PAGE_BYTES);
 }
 
 static void finish_batch(struct agent *agent, struct guest *guest, const struct batch *batch)

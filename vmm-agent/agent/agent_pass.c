@@ -26,6 +26,14 @@
 /* vCPUs, VFIO and SEV come and go rarely: look at the fds once in so many passes. */
 #define RESCAN_PASSES 16
 
+/* After a layout was read it is left alone so many times as long: a tenth of a worker at most. */
+#define LAYOUT_REST	9
+#define LAYOUT_REST_MAX (60 * NSEC_PER_SEC)
+
+/* A slot table that was caught changing is complete again in a moment, or somebody sees to it. */
+#define LAYOUT_RETRY_NS	   (10 * NSEC_PER_MSEC)
+#define LAYOUT_PATIENCE_NS (5 * NSEC_PER_SEC)
+
 static uint64_t host_bytes(const struct agent *agent)
 {
 	uint64_t bytes = 0;
@@ -35,89 +43,67 @@ static uint64_t host_bytes(const struct agent *agent)
 	return bytes;
 }
 
-static void pass_free(struct pass *pass)
-{
-	sample_free(pass->job.sample);
-	residency_slice_deinit(&pass->job.slice);
-	free(pass);
-}
-
 /* A guest that was met just now is swept faster: its share is judged on what is known. */
 static size_t slice_pages(const struct guest *guest)
 {
 	return guest->swept ? RESIDENCY_SLICE_PAGES : RESIDENCY_FIRST_PAGES;
 }
 
-static struct pass *pass_new(struct agent *agent, struct guest *guest)
+static int fill_job(struct agent *agent, struct guest *guest, struct harvest_job *job)
 {
-	struct pass *pass = calloc(1, sizeof(*pass));
-
-	if (!pass)
-		return NULL;
-	pass->guest = guest->id;
-	pass->nodes_epoch = agent->nodes_epoch;
-	pass->started_ns = agent->now_ns;
-	pass->job = (struct harvest_job) {
+	*job = (struct harvest_job) {
 		.vm = guest->vm,
 		.map = guest->map,
 		.rings = guest->rings,
 		.nnodes = agent->nnodes,
 		.flush = agent->config.flush,
 		.slice_from = guest->slice_from,
-		.sample = sample_new(guest->map->npages, agent->nnodes),
+		.sample = sample_new(guest->map->npages, agent->nnodes, agent->nodes_left_out > 0),
 	};
-	memcpy(pass->job.nodes, agent->nodes, sizeof(agent->nodes));
-	if (!pass->job.sample || residency_slice_init(&pass->job.slice, slice_pages(guest)) < 0) {
-		pass_free(pass);
-		return NULL;
-	}
-	return pass;
+	memcpy(job->nodes, agent->nodes, sizeof(agent->nodes));
+	if (!job->sample)
+		return -ENOMEM;
+	return residency_slice_init(&job->slice, slice_pages(guest));
 }
 
-static void rescan(struct guest *guest)
+/* Whatever comes of it, the next one is due a period from now unless finish_pass() knows better. */
+static void send(struct agent *agent, struct guest *guest, enum errand errand)
 {
-	size_t nrings = guest->vm->host->ops->vm_rescan(guest->vm);
+	struct pass *pass = calloc(1, sizeof(*pass));
 
-	if (nrings == (guest->rings ? guest->rings->nrings : 0))
+	guest->due_ns = agent->now_ns + agent->config.period_ms * NSEC_PER_MSEC;
+	if (!pass)
 		return;
-	/* A ring that came later shifts no other: losing their copies costs one look. */
-	ring_set_free(guest->rings);
-	guest->rings = nrings ? ring_set_new(nrings) : NULL;
-	guest->report.ring_vcpus = guest->rings ? nrings : 0;
-}
-
-static bool layout_ready(struct agent *agent, struct guest *guest)
-{
-	int r;
-
-	if (!guest->wants_layout)
-		return true;
-	r = guest_read_layout(guest, agent->nnodes, agent->nodes_epoch, host_bytes(agent));
-	if (r == -EAGAIN) {
-		guest->due_ns = agent->now_ns + 10 * NSEC_PER_MSEC;
-	} else if (r < 0) {
-		guest->due_ns = agent->now_ns + agent->config.period_ms * NSEC_PER_MSEC;
-		agent_judge(agent, guest);
+	pass->errand = errand;
+	pass->guest = guest->id;
+	pass->host = agent->host;
+	pass->vm = guest->vm;
+	pass->nodes_epoch = agent->nodes_epoch;
+	pass->started_ns = agent->now_ns;
+	pass->host_bytes = host_bytes(agent);
+	if (errand == ERRAND_HARVEST && fill_job(agent, guest, &pass->job) < 0) {
+		pass_free(pass);
+		return;
 	}
-	return r >= 0;
+	pass->rescan = errand == ERRAND_LAYOUT && !guest->layout_changing_ns;
+	if (pass->rescan || !guest->passes_until_rescan--) {
+		guest->passes_until_rescan = RESCAN_PASSES;
+		pass->rescan = true;
+	}
+	guest->pass = pass;
+	workers_put(agent->workers, pass);
 }
 
 static void start_pass(struct agent *agent, struct guest *guest)
 {
-	if (!agent->host->ops->vm_alive(guest->vm)) {
+	if (!agent->host->ops->vm_alive(guest->vm))
 		agent_guest_gone(agent, guest);
-		return;
-	}
-	if (guest->passes_until_rescan-- == 0 || guest->wants_layout) {
-		guest->passes_until_rescan = RESCAN_PASSES;
-		rescan(guest);
-	}
-	if (!layout_ready(agent, guest))
-		return;
-	guest->due_ns = agent->now_ns + agent->config.period_ms * NSEC_PER_MSEC;
-	guest->pass = pass_new(agent, guest);
-	if (guest->pass)
-		workers_put(agent->workers, guest->pass);
+	else if (!guest->wants_layout)
+		send(agent, guest, ERRAND_HARVEST);
+	else if (agent->now_ns >= guest->layout_due_ns)
+		send(agent, guest, ERRAND_LAYOUT);
+	else
+		guest->due_ns = guest->layout_due_ns;
 }
 
 /* A guest whose accesses or layout cannot be read is asked for its totals, to show something. */
@@ -128,40 +114,32 @@ static void show_totals(struct agent *agent, struct guest *guest)
 	if (agent->now_ns < guest->totals_due_ns)
 		return;
 	guest->totals_due_ns = agent->now_ns + TOTALS_NS;
-	if (agent->host->ops->vm_node_totals(guest->vm, guest->report.node_pages) < 0)
-		return;
-	guest->report.ram_pages = 0;
-	for (size_t n = 0; n < agent->nnodes; n++)
-		guest->report.ram_pages += guest->report.node_pages[n];
-}
-
-/* A frozen guest is not harvested, so somebody has to see that it runs again. */
-static void look_again(struct agent *agent, struct guest *guest)
-{
-	guest->due_ns = agent->now_ns + agent->config.period_ms * NSEC_PER_MSEC;
-	if (agent->host->ops->vm_facts(guest->vm, &guest->facts) < 0)
-		agent_guest_gone(agent, guest);
-	else
-		agent_judge(agent, guest);
+	send(agent, guest, ERRAND_TOTALS);
 }
 
 /* Whether a pass, or at least an attempt at one, is due in this state. */
-static bool guest_is_tried(const struct guest *guest)
+static bool is_tried(const struct guest *guest)
 {
 	return state_harvests(guest->state) ||
 	       (guest->state == STATE_DEGRADED && !guest->source[0]);
 }
 
+bool agent_guest_is_looked_at(const struct guest *guest)
+{
+	return !guest->gone &&
+	       (is_tried(guest) || guest->state == STATE_FROZEN || guest->source[0]);
+}
+
 void agent_start_passes(struct agent *agent)
 {
 	for (struct guest *g = agent->guests; g; g = g->next) {
-		if (g->gone || g->pass || agent->now_ns < g->due_ns)
+		if (!agent_guest_is_looked_at(g) || g->pass || agent->now_ns < g->due_ns)
 			continue;
-		if (guest_is_tried(g))
+		if (is_tried(g))
 			start_pass(agent, g);
 		else if (g->state == STATE_FROZEN)
-			look_again(agent, g);
-		else if (g->source[0])
+			send(agent, g, ERRAND_LOOK); /* somebody has to see that it runs again */
+		else
 			show_totals(agent, g);
 	}
 }
@@ -176,6 +154,7 @@ static void note_sample(struct guest *guest, const struct sample *sample)
 	r->present_pages = bitmap_count(sample->present, sample->npages);
 	r->large_pages = bitmap_count(sample->large, sample->npages);
 	r->accessed_pages = bitmap_count(sample->accessed, sample->npages);
+	r->unknown_pages = sample->unknown_pages;
 	r->written_pages = bitmap_count(sample->written, sample->npages);
 	r->ring_entries += sample->ring_entries;
 	r->ring_lost += sample->ring_lost;
@@ -206,7 +185,7 @@ static void forget_accesses(struct sample *sample)
 	memset(sample->written, 0, sample->nwords * sizeof(*sample->written));
 }
 
-static void take_in(struct agent *agent, struct guest *guest, const struct pass *pass)
+static void take_sample(struct agent *agent, struct guest *guest, const struct pass *pass)
 {
 	const struct harvest_job *job = &pass->job;
 	struct sample *sample = job->sample;
@@ -221,11 +200,22 @@ static void take_in(struct agent *agent, struct guest *guest, const struct pass 
 	histogram_build(guest->heat, agent->nnodes, &guest->histogram);
 	note_sample(guest, sample);
 	agent->passes++;
-	if (agent->host->ops->vm_facts(guest->vm, &guest->facts) < 0) {
-		agent_guest_gone(agent, guest);
-		return;
+	if (!pass->still_ours) {
+		guest->wants_layout = true;
+		guest_overtake(guest);
 	}
-	agent_plan_and_move(agent, guest, pass->started_ns);
+	if (guest->unseen)
+		snprintf(guest->failing, sizeof(guest->failing),
+			 "the fds of its process cannot be looked at: whether VFIO or SEV pins "
+			 "its pages cannot be told");
+	/* Such pages look idle, and nobody can tell which they are. */
+	if (sample->unknown_pages)
+		snprintf(guest->failing, sizeof(guest->failing),
+			 "KVM maps %llu of its pages without accessed bits: what is cold cannot "
+			 "be told",
+			 (unsigned long long)sample->unknown_pages);
+	guest->facts = pass->facts;
+	agent_plan_and_move(agent, guest, pass);
 }
 
 static void pass_failed(struct agent *agent, struct guest *guest, int r)
@@ -246,13 +236,33 @@ static void pass_failed(struct agent *agent, struct guest *guest, int r)
 	guest->due_ns = agent->now_ns + agent->config.period_ms * NSEC_PER_MSEC * factor;
 }
 
-static void finish_pass(struct agent *agent, struct guest *guest, struct pass *pass)
+/* Files of /proc that cannot be read are a reason to stop, not yet the end of the guest. */
+static void facts_failed(struct agent *agent, struct guest *guest, int r)
 {
-	guest->pass = NULL;
-	if (guest->gone)
+	if (r == -ESRCH || r == -ENOENT || !agent->host->ops->vm_alive(guest->vm))
+		agent_guest_gone(agent, guest);
+	else
+		pass_failed(agent, guest, r);
+}
+
+static void finish_look(struct agent *agent, struct guest *guest, const struct pass *pass)
+{
+	if (pass->facts_result < 0) {
+		facts_failed(agent, guest, pass->facts_result);
 		return;
+	}
+	guest->facts = pass->facts;
+	agent_judge(agent, guest);
+}
+
+static void finish_harvest(struct agent *agent, struct guest *guest, const struct pass *pass)
+{
 	if (pass->result < 0) {
 		pass_failed(agent, guest, pass->result);
+		return;
+	}
+	if (pass->result == HARVEST_OK && pass->facts_result < 0) {
+		facts_failed(agent, guest, pass->facts_result);
 		return;
 	}
 	guest->failures = 0;
@@ -260,7 +270,7 @@ static void finish_pass(struct agent *agent, struct guest *guest, struct pass *p
 	switch ((enum harvest_outcome)pass->result) {
 	case HARVEST_OK:
 		guest->was_stale = false;
-		take_in(agent, guest, pass);
+		take_sample(agent, guest, pass);
 		break;
 	case HARVEST_STALE:
 		guest->wants_layout = true;
@@ -273,6 +283,113 @@ static void finish_pass(struct agent *agent, struct guest *guest, struct pass *p
 		break;
 	case HARVEST_GONE:
 		agent_guest_gone(agent, guest);
+		break;
+	}
+}
+
+static void layout_failed(struct agent *agent, struct guest *guest, const char *why)
+{
+	snprintf(guest->layout, sizeof(guest->layout), "its memory layout cannot be read: %.180s",
+		 why);
+	agent_judge(agent, guest);
+}
+
+/* A VMM can keep a change of its slots from ever being over. */
+static void layout_changes(struct agent *agent, struct guest *guest)
+{
+	uint64_t retry_ns = agent->now_ns + LAYOUT_RETRY_NS;
+
+	if (!guest->layout_changing_ns)
+		guest->layout_changing_ns = agent->now_ns;
+	guest->due_ns = retry_ns > guest->layout_due_ns ? retry_ns : guest->layout_due_ns;
+	if (agent->now_ns - guest->layout_changing_ns < LAYOUT_PATIENCE_NS)
+		return;
+	guest->due_ns = agent->now_ns + agent->config.period_ms * NSEC_PER_MSEC;
+	layout_failed(agent, guest, "its memory slots do not stop changing");
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static void finish_layout(struct agent *agent, struct guest *guest, struct pass *pass)
+{
+	int r = pass->result;
+
+	guest->layout_due_ns = agent->now_ns + least(LAYOUT_REST * pass->took_ns, LAYOUT_REST_MAX);
+	if (r == -EAGAIN) {
+		layout_changes(agent, guest);
+		return;
+	}
+	guest->layout_changing_ns = 0;
+	if (r >= 0) {
+		r = guest_adopt_layout(guest, pass->layout, agent->nnodes, agent->nodes_epoch);
+		pass->layout = NULL;
+	}
+	if (r < 0) {
+		layout_failed(agent, guest, error_text(&pass->err, r));
+		return;
+	}
+	guest->layout[0] = '\0';
+	guest->wants_layout = false;
+	guest->due_ns = agent->now_ns;
+}
+
+static void finish_totals(const struct agent *agent, struct guest *guest, const struct pass *pass)
+{
+	if (pass->result < 0 || pass->nodes_epoch != agent->nodes_epoch)
+		return;
+	guest->report.ram_pages = 0;
+	for (size_t n = 0; n < agent->nnodes; n++) {
+		guest->report.node_pages[n] = pass->node_pages[n];
+		guest->report.ram_pages += pass->node_pages[n];
+	}
+}
+
+/* Rings come with vCPUs, behind those that are there. */
+static void take_rings(struct guest *guest, size_t nrings)
+{
+	if (guest->rings) {
+		if (nrings > guest->rings->nrings && ring_set_grow(guest->rings, nrings) < 0)
+			return; /* those that are followed go on, the next look tries again */
+	} else if (nrings) {
+		guest->rings = ring_set_new(nrings);
+	}
+	guest->report.ring_vcpus = guest->rings ? guest->rings->nrings : 0;
+}
+
+/* VFIO or SEV may be there unseen: until a look has succeeded nothing moves. */
+static void finish_rescan(struct guest *guest, const struct pass *pass)
+{
+	guest->unseen = pass->rescan_result < 0;
+	if (!guest->unseen)
+		take_rings(guest, pass->nrings);
+	else
+		guest->passes_until_rescan = 0;
+}
+
+static void finish_pass(struct agent *agent, struct guest *guest, struct pass *pass)
+{
+	guest->pass = NULL;
+	if (guest->gone)
+		return;
+	if (pass->rescan)
+		finish_rescan(guest, pass);
+	switch (pass->errand) {
+	case ERRAND_LAYOUT:
+		finish_layout(agent, guest, pass);
+		break;
+	case ERRAND_HARVEST:
+		finish_harvest(agent, guest, pass);
+		break;
+	case ERRAND_LOOK:
+		finish_look(agent, guest, pass);
+		break;
+	case ERRAND_TOTALS:
+		finish_totals(agent, guest, pass);
+		break;
+	case ERRAND_FIND: /* for no guest */
 		break;
 	}
 }

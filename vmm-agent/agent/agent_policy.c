@@ -2,10 +2,12 @@
 /* What operators and libvirt's hook want of the agent. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/agent.h"
 #include "agent/policy_xml.h"
+#include "agent/store.h"
 #include "base/log.h"
 #include "vmtier/control.h"
 
@@ -18,8 +20,9 @@ static void policy_failed(struct agent *agent, struct guest *guest, const struct
 	snprintf(agent->last_policy_error, sizeof(agent->last_policy_error),
 		 "guest '%.60s': %.170s", guest->report.name, text);
 	log_at(LOG_ERROR, "guest '%s': %s; %s", guest->report.name, text,
-	       guest->policy.origin == POLICY_DEFAULT ? "it is only observed"
-						      : "its last good policy stays in force");
+	       guest->wants_kept || guest->policy.origin == POLICY_DEFAULT
+		       ? "it is only observed"
+		       : "its last good policy stays in force");
 }
 
 /* Without a policy that can be read nobody knows what may be done: look only. */
@@ -29,19 +32,108 @@ static void look_only(struct guest *guest)
 		guest->policy.mode = MODE_OBSERVE;
 }
 
+/* Said once, until it works again. */
+static void store_said(struct agent *agent, int r, const struct error *err)
+{
+	char why[sizeof(agent->store_why)];
+
+	snprintf(why, sizeof(why), "%.250s", r < 0 ? err->text : "");
+	if (why[0] && strcmp(agent->store_why, why))
+		log_at(LOG_WARN, "%s", err->text);
+	memcpy(agent->store_why, why, sizeof(why));
+}
+
+static bool runs(void *ctx, int pid, uint64_t start_time)
+{
+	struct host *host = ctx;
+
+	return host->ops->process_runs(host, pid, start_time);
+}
+
+void agent_sweep_store(struct agent *agent)
+{
+	struct error err = {0};
+
+	if (agent->store_swept)
+		return;
+	agent->store_swept = true;
+	store_said(agent, store_sweep(agent->config.state_dir, runs, agent->host, &err), &err);
+}
+
+/* For the next vmtierd.  A file that could not be read is left for a person to look at. */
+static void keep(struct agent *agent, const struct guest *guest)
+{
+	struct kept kept = {
+		.paused = guest->paused,
+		.has_policy = guest->has_metadata,
+		.refused = guest->metadata_refused,
+		.policy = guest->metadata,
+	};
+	struct error err = {0};
+
+	if (!guest->wants_kept)
+		store_said(agent,
+			   store_write(agent->config.state_dir, guest->found.pid,
+				       guest->found.start_time, &kept, &err),
+			   &err);
+}
+
+/* The sentence with the line was said when the hook brought it. */
+static void say_refused(struct guest *guest)
+{
+	snprintf(guest->policy_error, sizeof(guest->policy_error),
+		 "the one in its domain's metadata; vmtier-policy(5) has every element");
+}
+
+/* What the last vmtierd kept.  On failure the guest still wants it. */
+static int restore(const struct agent *agent, struct guest *guest, struct error *err)
+{
+	struct kept kept;
+	int r = store_read(agent->config.state_dir, guest->found.pid, guest->found.start_time,
+			   &kept, err);
+
+	if (r < 0)
+		return r;
+	guest->wants_kept = false;
+	if (r == STORE_NONE)
+		return 0;
+	guest->has_metadata = kept.has_policy;
+	guest->metadata = kept.policy;
+	guest->metadata_refused = kept.refused;
+	guest->paused |= kept.paused;
+	log_at(LOG_NOTE, "guest '%s': kept over the restart of vmtierd:%s%s%s", guest->report.name,
+	       kept.paused ? " paused" : "", kept.has_policy ? " policy of its metadata" : "",
+	       kept.refused ? " refusal of its metadata" : "");
+	if (kept.refused)
+		say_refused(guest);
+	return 0;
+}
+
+/* Nobody knows what the guest's policy was, only that there was something. */
+static void policy_lost(struct agent *agent, struct guest *guest, const struct error *err)
+{
+	if (guest->policy.mode > MODE_OBSERVE)
+		guest->policy.mode = MODE_OBSERVE;
+	policy_failed(agent, guest, err, err->code);
+}
+
 /* Precedence: metadata, policy.d, default.  A bad policy leaves the one before in force. */
 static void read_policy(struct agent *agent, struct guest *guest)
 {
 	struct policy policy;
-	struct error err = {0};
+	struct error err = {0}, lost = {0};
 	int r;
 
+	if (guest->wants_kept)
+		restore(agent, guest, &lost);
 	if (guest->has_metadata) {
 		guest->policy = guest->metadata;
 		guest->policy.origin = POLICY_METADATA;
 		return;
 	}
 	guest->policy_error[0] = '\0';
+	if (guest->metadata_refused)
+		say_refused(guest);
 	policy_default(&policy);
 	r = policy_file_read(agent->config.policy_dir, guest->found.name, &policy, &err);
 	if (r < 0) {
@@ -51,6 +143,10 @@ static void read_policy(struct agent *agent, struct guest *guest)
 	}
 	policy.origin = r == POLICY_XML_NONE ? POLICY_DEFAULT : POLICY_FILE;
 	guest->policy = policy;
+	if (guest->metadata_refused)
+		look_only(guest);
+	if (lost.code)
+		policy_lost(agent, guest, &lost);
 }
 
 void agent_read_policy(struct agent *agent, struct guest *guest)
@@ -71,6 +167,7 @@ static void set_paused(struct agent *agent, struct guest *guest, bool paused)
 	if (!paused)
 		guest->due_ns = agent->now_ns;
 	agent_judge(agent, guest);
+	keep(agent, guest);
 }
 
 static void pause_or_resume(struct agent *agent, struct control_request *request)
@@ -91,16 +188,27 @@ static void pause_or_resume(struct agent *agent, struct control_request *request
 	control_answer(agent->control, request, NULL, NULL);
 }
 
-static void take_metadata(struct agent *agent, struct guest *guest,
-			  const struct control_request *request)
+/* What libvirt's hook said; guests up to number @guest have heard.  Strings are @parameters'. */
+struct notice {
+	struct notice *next;
+	uint64_t guest;
+	json_t *parameters;
+	const char *domain;
+	const char *xml;
+	size_t xml_len;
+};
+
+static void take_metadata(struct agent *agent, struct guest *guest, const struct notice *notice)
 {
 	struct policy policy;
 	struct error err = {0};
 	int r;
 
 	policy_default(&policy);
-	r = policy_xml_from_domain(request->xml, request->xml_len, &policy, &err);
+	r = policy_xml_from_domain(notice->xml, notice->xml_len, &policy, &err);
+	guest->metadata_refused = r < 0;
 	if (r < 0) {
+		keep(agent, guest);
 		look_only(guest);
 		guest_overtake(guest);
 		policy_failed(agent, guest, &err, r);
@@ -111,25 +219,80 @@ static void take_metadata(struct agent *agent, struct guest *guest,
 	if (guest->has_metadata)
 		guest->metadata = policy;
 	guest->policy_error[0] = '\0';
+	guest->wants_kept = false;
+	keep(agent, guest);
 	agent_read_policy(agent, guest);
 	agent_judge(agent, guest);
 }
 
-/*
- * The hook waits, so this is quick: look for guests at once, and take the
- * policy that the XML carries.  A guest that is not there yet is met by a scan
- * later, with the policy of its file; the hook comes again when it has started.
- */
-void agent_notify(struct agent *agent, struct control_request *request)
-{
-	struct guest *guest;
+/* The hook of a host that starts its guests: more at once are not libvirt's. */
+#define NOTICES_MAX 1024
 
-	agent_scan(agent);
-	guest = agent_find(agent, request->domain);
-	if (guest && !guest->gone && request->xml)
-		take_metadata(agent, guest, request);
+/* Of several processes that call themselves so one is libvirt's: all of them get its policy. */
+static void serve(struct agent *agent, struct notice *notice)
+{
+	for (struct guest *g = agent->guests; g; g = g->next)
+		if (g->id > notice->guest && !g->gone && notice->xml &&
+		    !strcmp(g->found.name, notice->domain))
+			take_metadata(agent, g, notice);
+	notice->guest = agent->next_guest_id;
+}
+
+/*
+ * libvirt waits for its hook, so that is answered at once: guests that are known
+ * have their policy then, and one that is new gets it by a scan that begins now.
+ */
+static void take_notice(struct agent *agent, struct control_request *request)
+{
+	struct notice **end = &agent->notices, *notice = calloc(1, sizeof(*notice));
+	size_t n = 0;
+
+	if (!notice) {
+		control_answer(agent->control, request, VMTIER_ERROR_FAILED, "out of memory");
+		return;
+	}
+	notice->parameters = json_incref(request->parameters);
+	notice->domain = request->domain;
+	notice->xml = request->xml;
+	notice->xml_len = request->xml_len;
+	serve(agent, notice);
 	agent_publish(agent);
-	control_answer(agent->control, request, NULL, NULL);
+	for (; *end; end = &(*end)->next)
+		n++;
+	if (n < NOTICES_MAX) {
+		*end = notice;
+		control_answer(agent->control, request, NULL, NULL);
+	} else {
+		agent_free_notices(notice);
+		control_answer(agent->control, request, VMTIER_ERROR_FAILED,
+			       "vmtierd has not looked for new guests since it was told of many: "
+			       "those that it knows have heard");
+	}
+}
+
+/*
+ * A guest that is not there yet is met by a scan later, with the policy of its
+ * file; the hook comes again when it has started.
+ */
+void agent_serve_notices(struct agent *agent, struct notice *notices)
+{
+	for (struct notice *notice = notices; notice; notice = notice->next)
+		serve(agent, notice);
+	/* Those of the next scan came later: now, or an older one would have the last word. */
+	for (struct notice *notice = agent->notices; notice; notice = notice->next)
+		serve(agent, notice);
+	if (notices || agent->notices)
+		agent_publish(agent);
+	agent_free_notices(notices);
+}
+
+void agent_free_notices(struct notice *notices)
+{
+	for (struct notice *notice = notices, *next; notice; notice = next) {
+		next = notice->next;
+		json_decref(notice->parameters);
+		free(notice);
+	}
 }
 
 void agent_take_requests(struct agent *agent)
@@ -139,7 +302,7 @@ void agent_take_requests(struct agent *agent)
 	agent->now_ns = agent->host->ops->now_ns(agent->host);
 	while ((request = control_take(agent->control))) {
 		if (request->verb == CONTROL_NOTIFY)
-			agent_notify(agent, request);
+			take_notice(agent, request);
 		else
 			pause_or_resume(agent, request);
 	}

@@ -111,6 +111,12 @@ static void fill_guest(struct agent *agent, struct guest *guest)
 		fill_direction(agent, guest, (enum direction)d);
 	if (!guest->heat)
 		return;
+	if (guest->nodes_epoch != agent->nodes_epoch) { /* its indices are of other nodes */
+		memset(r->node_pages, 0, sizeof(r->node_pages));
+		r->unplaced_pages = r->ram_pages;
+		r->hot_dram_pages = 0;
+		return;
+	}
 	memcpy(r->node_pages, guest->histogram.resident, sizeof(r->node_pages));
 	for (size_t n = 0; n < agent->nnodes; n++)
 		placed += r->node_pages[n];
@@ -125,8 +131,32 @@ static void add_problem(struct report *report, const char *text)
 		snprintf(report->problems[report->nproblems++], REPORT_REASON_MAX, "%s", text);
 }
 
+/* A pass over a TiB takes seconds. */
+#define STUCK_NS (60 * NSEC_PER_SEC)
+
+/* Errands that do not come back, as where a process holds its mmap_lock or a file system hangs. */
+static const char *stuck_text(const struct agent *agent, char *text, size_t size)
+{
+	uint64_t stuck = 0;
+
+	for (const struct guest *g = agent->guests; g; g = g->next)
+		stuck += g->pass && agent->now_ns - g->pass->started_ns > STUCK_NS;
+	text[0] = '\0';
+	if (agent->scan && agent->now_ns - agent->scan->started_ns > STUCK_NS)
+		snprintf(text, size,
+			 "the search for guests has not come back for a minute: new ones are not "
+			 "seen; look for processes in state D");
+	else if (stuck)
+		snprintf(text, size,
+			 "%llu guests have been looked at for more than a minute: something that "
+			 "they or other processes do holds that up; look for processes in state D",
+			 (unsigned long long)stuck);
+	return text;
+}
+
 static void fill_host(const struct agent *agent, struct report *report)
 {
+	char text[REPORT_REASON_MAX];
 	static const char *const kvm_names[] = {
 		[HOST_KVM_NONE] = "none",
 		[HOST_KVM_STOCK] = "stock",
@@ -146,11 +176,14 @@ static void fill_host(const struct agent *agent, struct report *report)
 	add_problem(report, agent->kvm_why);
 	add_problem(report, agent->nodes_why);
 	add_problem(report, agent->find_why);
+	add_problem(report, agent->store_why);
 	if (!agent->nodes_why[0])
 		add_problem(report, agent_tier_problem(agent));
+	add_problem(report, stuck_text(agent, text, sizeof(text)));
 	if (agent->nodes_left_out)
-		add_problem(report, "this host has more than 16 nodes with memory: pages on the "
-				    "later ones are left alone");
+		add_problem(report, "this host has nodes with memory that vmtier does not handle "
+				    "(more than 16, or numbers above 63): pages there are left "
+				    "alone");
 }
 
 static void add_totals(struct report *report)

@@ -38,13 +38,14 @@ static const struct {
 	const char *value;
 } options[] = {
 	{"daemon", "policy_dir", KIND_PATH, FIELD(policy_dir), 0, 0, CONFIG_POLICY_DIR},
+	{"daemon", "state_dir", KIND_PATH, FIELD(state_dir), 0, 0, CONFIG_STATE_DIR},
 	{"daemon", "socket", KIND_PATH, FIELD(socket), 0, 0, VMTIER_SOCKET},
 	{"daemon", "hook_socket", KIND_PATH, FIELD(hook_socket), 0, 0, VMTIER_HOOK_SOCKET},
 	{"daemon", "log_level", KIND_LEVEL, FIELD(log_level), 0, 0, "info"},
 	{"daemon", "scan_ms", KIND_NUMBER, FIELD(scan_ms), 100, 600000, "2000"},
 	{"harvest", "period_ms", KIND_NUMBER, FIELD(period_ms), 100, 600000, "2000"},
 	{"harvest", "flush", KIND_BOOL, FIELD(flush), 0, 1, "no"},
-	{"harvest", "workers", KIND_NUMBER, FIELD(workers), 1, 64, "1"},
+	{"harvest", "workers", KIND_NUMBER, FIELD(workers), 1, 64, "4"},
 	{"harvest", "settle_passes", KIND_NUMBER, FIELD(settle_passes), 3, 1000, "3"},
 	{"migrate", "rate_mib_per_s", KIND_NUMBER, FIELD(rate_mib_per_s), 0, 1U << 20, "256"},
 	{"migrate", "host_rate_mib_per_s", KIND_NUMBER, FIELD(host_rate_mib_per_s), 0, 1U << 20,

@@ -12,10 +12,12 @@
 #define CONFIG_FILE	  "/etc/vmtier/vmtierd.conf"
 #define CONFIG_DROP_INS	  "/etc/vmtier/vmtierd.conf.d"
 #define CONFIG_POLICY_DIR "/etc/vmtier/policy.d"
+#define CONFIG_STATE_DIR  "/run/vmtier/guests"
 
 /**
  * struct config - what the operator set
  * @policy_dir, @socket, @hook_socket: paths
+ * @state_dir: of store.h; "", which no file can say, keeps nothing
  * @log_level: "error", "warning", "notice", "info", "debug" as a number
  * @scan_ms: between two looks for new guests
  * @period_ms: between two passes over a guest
@@ -27,6 +29,7 @@
  */
 struct config {
 	char policy_dir[256];
+	char state_dir[256];
 	char socket[108]; /* sun_path */
 	char hook_socket[108];
 	uint64_t log_level;

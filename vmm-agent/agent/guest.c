@@ -52,17 +52,6 @@ bool guest_is_idle(const struct guest *guest)
 	return !guest->pass && !guest->batches;
 }
 
-static int file_is_foreign(void *ctx, uint64_t dev, uint64_t ino)
-{
-	struct host_vm *vm = ctx;
-	int pid = 0;
-
-	/* If nobody can tell, it is not plainly ours. */
-	if (vm->host->ops->vm_file_holder(vm, dev, ino, &pid) < 0)
-		return -1;
-	return pid;
-}
-
 /* What is known of pages that stay follows them to their new indices. */
 static void carry_heat(const struct memmap *old_map, const struct heatmap *old_heat,
 		       const struct memmap *map, struct heatmap *heat)
@@ -87,8 +76,7 @@ static void carry_heat(const struct memmap *old_map, const struct heatmap *old_h
 	}
 }
 
-static int adopt_layout(struct guest *guest, struct memmap *map, size_t nnodes,
-			uint64_t nodes_epoch)
+int guest_adopt_layout(struct guest *guest, struct memmap *map, size_t nnodes, uint64_t nodes_epoch)
 {
 	bool same_nodes = guest->nodes_epoch == nodes_epoch;
 	struct heatmap *heat;
@@ -103,6 +91,9 @@ static int adopt_layout(struct guest *guest, struct memmap *map, size_t nnodes,
 		memmap_free(map);
 		return -ENOMEM;
 	}
+	for (size_t a = 0; a < map->nareas; a++)
+		if (map->areas[a].page_bytes)
+			heatmap_set_whole(heat, map->areas[a].index, map->areas[a].npages);
 	if (guest->map && guest->heat && same_nodes)
 		carry_heat(guest->map, guest->heat, map, heat);
 	memmap_free(guest->map);
@@ -116,39 +107,5 @@ static int adopt_layout(struct guest *guest, struct memmap *map, size_t nnodes,
 	guest->slice_from = 0;
 	/* Pages that failed are other pages now. */
 	quarantine_deinit(&guest->quarantine);
-	return 0;
-}
-
-static int layout_failed(struct guest *guest, int r, const struct error *err)
-{
-	snprintf(guest->layout, sizeof(guest->layout), "its memory layout cannot be read: %.180s",
-		 error_text(err, r));
-	return r;
-}
-
-int guest_read_layout(struct guest *guest, size_t nnodes, uint64_t nodes_epoch, uint64_t host_bytes)
-{
-	const struct host_ops *ops = guest->vm->host->ops;
-	_cleanup_(freep) struct kvm_access_slot *slots = NULL;
-	_cleanup_(freep) struct host_mapping *maps = NULL;
-	struct memmap *map = NULL;
-	size_t nslots = 0, nmaps = 0;
-	uint64_t generation = 0;
-	struct error err = {0};
-	int r = ops->vm_slots(guest->vm, &slots, &nslots, &generation);
-
-	if (r < 0)
-		return r == -EAGAIN ? r : layout_failed(guest, r, &err);
-	r = ops->vm_maps(guest->vm, &maps, &nmaps, &err);
-	if (r >= 0)
-		/* Twice the host's RAM: room for memory that a balloon has taken away. */
-		r = memmap_build(slots, nslots, generation, maps, nmaps, file_is_foreign, guest->vm,
-				 2 * (host_bytes / PAGE_BYTES) + 1024 * 1024, &map, &err);
-	if (r >= 0)
-		r = adopt_layout(guest, map, nnodes, nodes_epoch);
-	if (r < 0)
-		return layout_failed(guest, r, &err);
-	guest->layout[0] = '\0';
-	guest->wants_layout = false;
 	return 0;
 }

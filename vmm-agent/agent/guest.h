@@ -2,8 +2,7 @@
 /*
  * One guest as the agent knows it: what each room said of it last.
  *
- * Owned by the loop thread.  While @pass is set a harvest worker reads map and
- * rings; while @batches is not zero the mover uses lane, pace and vm.  A guest
+ * Owned by the loop thread.  While @pass is set a worker uses vm, map and rings; while @batches is not zero the mover uses lane, pace and vm.  A guest
  * is freed only when neither is the case.
  */
 #pragma once
@@ -15,7 +14,7 @@
 #include "base/error.h"
 #include "discover/memslot.h"
 #include "harvest/ring.h"
-#include "harvest/worker.h"
+#include "harvest/pass.h"
 #include "heat/heatmap.h"
 #include "heat/histogram.h"
 #include "host/host.h"
@@ -29,12 +28,18 @@
  * struct guest - see the file
  * @id: never reused; @found: process and name
  * @source: why accesses cannot be seen, "" if they can; @layout: why the layout is unusable, ""
- * @failing: why passes fail again and again; @policy_error: why its policy was refused; or ""
+ * @failing: why passes fail again and again or see too little; @policy_error: why its policy was refused; or ""
  * @layout_id: grows with every layout, so that batches of an older one can be told
  * @nodes_epoch: node set that @heat was made for; node indices of another one mean nothing
+ * @unseen: the last look at the fds of its process failed
  * @swept: pagemap has been asked for all of the guest once; until then some memory is hidden
- * @wants_layout: read the memslot table before the next pass
+ * @wants_layout: read the memslot table before the next pass; not before @layout_due_ns
+ * @layout_changing_ns: since when it has been caught changing each time, or 0
  * @metadata: policy from the domain's XML, if @has_metadata
+ * @metadata_refused: the last one was refused; without an earlier one it is only observed
+ * @wants_kept: what was kept of it (store.h) has not been read yet, or could not be: then it
+ *	is only observed
+ * @gone: its process or its memory, since @gone_ns; @ended: the process for sure
  * @due_ns: of the next pass; @failures: passes failed in a row
  * @source_due_ns: when to try again for a source, while there is none
  * @totals_due_ns: when to read node totals again, while there is no source
@@ -57,10 +62,13 @@ struct guest {
 	struct memmap *map;
 	uint64_t layout_id;
 	bool wants_layout;
+	uint64_t layout_due_ns;
+	uint64_t layout_changing_ns;
 	struct heatmap *heat;
 	struct ring_set *rings;
 	uint64_t nodes_epoch;
 	unsigned int passes_until_rescan;
+	bool unseen;
 	uint64_t slice_from;
 	bool swept;
 	struct histogram histogram;
@@ -68,6 +76,8 @@ struct guest {
 	struct policy policy;
 	struct policy metadata;
 	bool has_metadata;
+	bool metadata_refused;
+	bool wants_kept;
 	struct quarantine quarantine;
 	struct lane lane;
 	struct pace pace;
@@ -75,6 +85,7 @@ struct guest {
 	unsigned int batches;
 	bool paused;
 	bool gone;
+	bool ended;
 	uint64_t gone_ns;
 	uint64_t due_ns;
 	uint64_t totals_due_ns;
@@ -100,13 +111,12 @@ struct guest *guest_new(uint64_t id, const struct host_found *found, struct host
 struct guest *guest_free(struct guest *guest);
 
 /**
- * guest_read_layout() - memslot table and mappings into a memmap, keeping the heat of what stays
+ * guest_adopt_layout() - take @map, keeping the heat of what stays
  * @nnodes, @nodes_epoch: the host's nodes; heat of another epoch is forgotten
- * @host_bytes: RAM of the host, which bounds what a guest may claim
- * Return: 0, or a negative errno with @guest->layout set; -EAGAIN while the table changes.
+ * Return: 0 or -ENOMEM; @map is then freed, and the layout before stays.
  */
-int guest_read_layout(struct guest *guest, size_t nnodes, uint64_t nodes_epoch,
-		      uint64_t host_bytes);
+int guest_adopt_layout(struct guest *guest, struct memmap *map, size_t nnodes,
+		       uint64_t nodes_epoch);
 
 /** guest_overtake() - batches under way were planned on what is no longer so: drop their rest */
 void guest_overtake(struct guest *guest);

@@ -71,8 +71,9 @@ enum guest_state lifecycle_judge(const struct evidence *e, char *reason, size_t 
 				   ? "its cpuset forbids every CXL node: nothing can make room"
 				   : "every CXL node is full: nothing can make room");
 	if (e->policy[0]) {
-		snprintf(reason, size, "mode %s, the last good one; its policy was refused: %.180s",
-			 mode_name(e->mode), e->policy);
+		snprintf(reason, size, "mode %s%s; its policy was refused: %.180s",
+			 mode_name(e->mode), e->mode == MODE_OBSERVE ? "" : ", the last good one",
+			 e->policy);
 		return STATE_ACTIVE;
 	}
 	return say(reason, size, STATE_ACTIVE, active_text(e));

@@ -16,7 +16,7 @@
  * @STATE_SETTLING: just met: harvested, nothing moves; ends after the first passes
  * @STATE_ACTIVE: harvested, moved as its mode allows
  * @STATE_PAUSED: neither, by the operator's word or mode off; ends by theirs
- * @STATE_FROZEN: neither, because it does not run; ends when it does
+ * @STATE_FROZEN: neither, because its process is stopped; ends when that goes on
  * @STATE_PINNED: its pages cannot move (VFIO, SEV); harvested only
  * @STATE_BLOCKED: no node that it may or can be moved to; harvested only
  * @STATE_DEGRADED: accesses cannot be seen, or not as they should be; nothing moves on guesses

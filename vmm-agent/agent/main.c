@@ -32,11 +32,12 @@
  */
 #define MAPPED_BYTES (128 << 10)
 
-enum { OPT_POLICY_DIR = 256, OPT_SOCKET, OPT_HOOK_SOCKET, OPT_CHECK, OPT_LOG };
+enum { OPT_POLICY_DIR = 256, OPT_STATE_DIR, OPT_SOCKET, OPT_HOOK_SOCKET, OPT_CHECK, OPT_LOG };
 
 static const struct option arg_options[] = {
 	{"config", required_argument, NULL, 'c'},
 	{"policy-dir", required_argument, NULL, OPT_POLICY_DIR},
+	{"state-dir", required_argument, NULL, OPT_STATE_DIR},
 	{"socket", required_argument, NULL, OPT_SOCKET},
 	{"hook-socket", required_argument, NULL, OPT_HOOK_SOCKET},
 	{"log-level", required_argument, NULL, OPT_LOG},
@@ -53,6 +54,8 @@ static const char usage[] =
 	"  -c, --config FILE        read FILE instead of " CONFIG_FILE "\n"
 	"                           and its drop-ins\n"
 	"      --policy-dir DIR     where NAME.xml of each guest is looked for\n"
+	"      --state-dir DIR      where pauses and policies of guests are kept over a\n"
+	"                           restart of vmtierd\n"
 	"      --socket PATH        control socket\n"
 	"      --hook-socket PATH   socket for libvirt's hook\n"
 	"      --log-level LEVEL    error, warning, notice, info or debug\n"
@@ -63,6 +66,7 @@ static const char usage[] =
 struct arguments {
 	const char *config;
 	const char *policy_dir;
+	const char *state_dir;
 	const char *socket;
 	const char *hook_socket;
 	const char *log_level;
@@ -81,6 +85,9 @@ static int parse_arguments(int argc, char **argv, struct arguments *args)
 			break;
 		case OPT_POLICY_DIR:
 			args->policy_dir = optarg;
+			break;
+		case OPT_STATE_DIR:
+			args->state_dir = optarg;
 			break;
 		case OPT_SOCKET:
 			args->socket = optarg;
@@ -135,6 +142,9 @@ static int read_config(const struct arguments *args, struct config *config, stru
 		r = set_path(config->policy_dir, sizeof(config->policy_dir), args->policy_dir,
 			     "policy directory", err);
 	if (r >= 0)
+		r = set_path(config->state_dir, sizeof(config->state_dir), args->state_dir,
+			     "state directory", err);
+	if (r >= 0)
 		r = set_path(config->socket, sizeof(config->socket), args->socket, "socket", err);
 	if (r >= 0)
 		r = set_path(config->hook_socket, sizeof(config->hook_socket), args->hook_socket,
@@ -151,6 +161,7 @@ static int read_config(const struct arguments *args, struct config *config, stru
 static int open_signals(void)
 {
 	sigset_t set;
+	int fd;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
@@ -159,7 +170,8 @@ static int open_signals(void)
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 	signal(SIGPIPE, SIG_IGN);
-	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? -errno : fd;
 }
 
 struct signals {
@@ -211,6 +223,23 @@ static int run(struct agent *agent, struct signals *signals)
 	return EXIT_SUCCESS;
 }
 
+static int serve(struct signals *signals)
+{
+	int r = signals->fd;
+
+	log_at(LOG_NEWS, "vmtierd " VMTIER_VERSION " started");
+	if (r >= 0)
+		r = loop_add(signals->agent->loop, r, EPOLLIN, signal_ready, signals);
+	if (r < 0) {
+		log_at(LOG_ERROR, "signals cannot be heard (%s)", strerror(-r));
+		return EXIT_FAILURE;
+	}
+	r = run(signals->agent, signals);
+	signals->agent = agent_free(signals->agent);
+	log_at(LOG_NEWS, "vmtierd stopped; pages stay where they are");
+	return r;
+}
+
 int main(int argc, char **argv)
 {
 	struct arguments args = {0};
@@ -240,17 +269,14 @@ int main(int argc, char **argv)
 		r = agent_new(&config, host, true, &signals.agent, &err);
 	if (r < 0) {
 		log_at(LOG_ERROR, "%s", error_text(&err, r));
-		return EXIT_UNAVAILABLE;
+		r = EXIT_UNAVAILABLE;
+	} else {
+		r = serve(&signals);
 	}
-	log_at(LOG_NEWS, "vmtierd " VMTIER_VERSION " started");
-	r = signals.fd < 0
-		    ? signals.fd
-		    : loop_add(signals.agent->loop, signals.fd, EPOLLIN, signal_ready, &signals);
-	r = r < 0 ? EXIT_FAILURE : run(signals.agent, &signals);
 	agent_free(signals.agent);
-	host->ops->free(host);
+	if (host)
+		host->ops->free(host);
 	if (signals.fd >= 0)
 		close(signals.fd);
-	log_at(LOG_NEWS, "vmtierd stopped; pages stay where they are");
 	return r;
 }

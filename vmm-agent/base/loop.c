@@ -59,7 +59,10 @@ static struct epoll_event event_of(const struct loop *loop, int fd, uint32_t eve
 int loop_add(struct loop *loop, int fd, uint32_t events, loop_ready ready, void *ctx)
 {
 	struct epoll_event event;
+	struct watch before;
 
+	if (fd < 0)
+		return -EBADF;
 	if ((size_t)fd >= loop->n) {
 		size_t n = (size_t)fd + 64;
 		struct watch *watches = reallocarray(loop->watches, n, sizeof(*watches));
@@ -70,10 +73,11 @@ int loop_add(struct loop *loop, int fd, uint32_t events, loop_ready ready, void 
 		loop->watches = watches;
 		loop->n = n;
 	}
+	before = loop->watches[fd];
 	loop->watches[fd] = (struct watch) {.ready = ready, .ctx = ctx, .serial = ++loop->serial};
 	event = event_of(loop, fd, events);
 	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
-		loop->watches[fd].ready = NULL;
+		loop->watches[fd] = before;
 		return -errno;
 	}
 	return 0;

@@ -16,7 +16,10 @@ typedef void (*loop_ready)(void *ctx, uint32_t events);
 int loop_new(struct loop **ret_loop);
 struct loop *loop_free(struct loop *loop);
 
-/** loop_add() - watch @fd, borrowed until loop_remove().  -ENOMEM, or the errno of epoll_ctl(2) */
+/**
+ * loop_add() - watch @fd, borrowed until loop_remove()
+ * Return: 0, -ENOMEM or the errno of epoll_ctl(2): -EEXIST if it is watched, which stays so.
+ */
 int loop_add(struct loop *loop, int fd, uint32_t events, loop_ready ready, void *ctx);
 
 /** loop_change() - other events for an fd that is watched */

@@ -79,6 +79,9 @@ static void show_memory(const struct screen *screen, const json_t *guest)
 	bytes_line(screen, "Mapped", answer_bytes(guest, "present_pages"), "");
 	bytes_line(screen, "Mapped large", answer_bytes(guest, "large_pages"), "");
 	bytes_line(screen, "Accessed", answer_bytes(guest, "accessed_pages"), " in the last pass");
+	if (answer_u64(guest, "unknown_pages"))
+		bytes_line(screen, "Unknown", answer_bytes(guest, "unknown_pages"),
+			   " mapped without accessed bits");
 	bytes_line(screen, "Written", answer_bytes(guest, "written_pages"),
 		   " in the last pass, by dirty rings");
 	line(screen, "Hot", "%s, %u%% in DRAM",

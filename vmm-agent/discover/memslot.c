@@ -3,7 +3,8 @@
  * DOC: Theory of operation
  *
  * Slots are cut along the process' mappings into pieces, each of one backing.
- * Pieces that are not plainly this guest's own memory are counted and dropped.
+ * Pieces that are not plainly this guest's own memory are counted and dropped;
+ * those of hugetlbfs are clipped to whole pages.
  * What remains is sorted by host address and merged into areas; a slot then
  * becomes one or more segments that point into them.
  */
@@ -32,6 +33,14 @@
  */
 #define FILES_MAX 16
 
+/*
+ * Looks at a mapping for a slot.  QEMU needs some hundreds; KVM's 32764 slots on
+ * one range of 65530 mappings, which is no memory at all, would be 2 * 10^9.
+ */
+#define CUTS_MAX (1U << 18)
+
+#define LARGE_BYTES (LARGE_PAGES * PAGE_BYTES)
+
 /* A part of a slot on one mapping. */
 struct piece {
 	struct segment segment;
@@ -39,6 +48,7 @@ struct piece {
 	uint64_t dev;
 	uint64_t ino;
 	uint64_t offset;
+	uint64_t page_bytes;
 };
 
 struct builder {
@@ -53,6 +63,7 @@ struct builder {
 	size_t nfiles;
 	struct piece *pieces;
 	size_t npieces, room;
+	unsigned int ncuts;
 	struct memmap *map;
 };
 
@@ -124,6 +135,13 @@ static int take_piece(struct builder *b, const struct host_mapping *m, const str
 							  : "shared anonymous memory");
 		return 0;
 	}
+	if (m->backing == HOST_BACKING_HUGETLB && m->page_bytes != LARGE_BYTES) {
+		char size[32];
+
+		skip(b, npages, "slot %u lies in hugetlbfs pages of %s, which are not moved yet",
+		     piece->segment.slot, units_format_bytes(m->page_bytes, size, sizeof(size)));
+		return 0;
+	}
 	pid = foreign_holder(b, m);
 	if (pid < 0) {
 		skip(b, npages, "nobody can tell who else holds the file behind slot %u",
@@ -179,12 +197,15 @@ static int cut_slot(struct builder *b, const struct kvm_access_slot *slot)
 
 		if (m->start >= end)
 			break;
+		if (++b->ncuts > CUTS_MAX)
+			return -E2BIG;
 		piece.hva = from;
 		piece.segment.npages = (to - from) / PAGE_BYTES;
 		piece.segment.gfn = slot->base_gfn + (from - at) / PAGE_BYTES;
 		piece.dev = m->ino ? m->dev : 0;
 		piece.ino = m->ino;
 		piece.offset = m->offset + (from - m->start);
+		piece.page_bytes = m->page_bytes;
 		mapped += piece.segment.npages;
 		r = take_piece(b, m, &piece);
 		if (r < 0)
@@ -266,6 +287,57 @@ static void drop_aliases(struct builder *b)
 	b->npieces = kept;
 }
 
+static uint64_t piece_end(const struct piece *p)
+{
+	return p->hva + p->segment.npages * PAGE_BYTES;
+}
+
+/* Only what lies in [start, end) of @p.  Return: whether anything is left. */
+static bool clip(struct builder *b, struct piece *p, uint64_t start, uint64_t end)
+{
+	uint64_t from = p->hva > start ? p->hva : start;
+	uint64_t to = piece_end(p) < end ? piece_end(p) : end;
+	uint64_t npages = from < to ? (to - from) / PAGE_BYTES : 0;
+
+	if (npages < p->segment.npages)
+		skip(b, p->segment.npages - npages, "slot %u shows a part of a hugetlbfs page only",
+		     p->segment.slot);
+	p->segment.gfn += (from - p->hva) / PAGE_BYTES;
+	p->segment.npages = npages;
+	p->hva = from;
+	return npages;
+}
+
+/*
+ * A page of hugetlbfs moves whole.  Where the slots show a part of it only, as
+ * QEMU's do around the VGA hole of the first MiB, its index would not be that of
+ * a block: it stays where it is.
+ */
+static void drop_partial_pages(struct builder *b)
+{
+	size_t kept = 0, run_end;
+
+	qsort(b->pieces, b->npieces, sizeof(*b->pieces), by_hva);
+	for (size_t i = 0; i < b->npieces; i = run_end) {
+		const struct piece *first = &b->pieces[i];
+		uint64_t bytes = first->page_bytes ? first->page_bytes : PAGE_BYTES;
+		uint64_t start = (first->hva + bytes - 1) / bytes * bytes, end = first->hva;
+
+		for (run_end = i; run_end < b->npieces; run_end++) {
+			const struct piece *p = &b->pieces[run_end];
+
+			if (p->hva > end || p->page_bytes != first->page_bytes)
+				break;
+			end = piece_end(p) > end ? piece_end(p) : end;
+		}
+		end = end / bytes * bytes;
+		for (size_t k = i; k < run_end; k++)
+			if (clip(b, &b->pieces[k], start, end))
+				b->pieces[kept++] = b->pieces[k];
+	}
+	b->npieces = kept;
+}
+
 /*
  * The memory at @at as one mapping that ends at @end or before: lines of
  * /proc/PID/maps that go on with the same memory are one, however the kernel
@@ -315,6 +387,13 @@ static int note_origins(struct builder *b)
 	return 0;
 }
 
+/* Whether @p goes on where @area ends, or lies in it, in pages of the same kind. */
+static bool goes_on(const struct area *area, const struct piece *p)
+{
+	return area && p->hva <= area->hva + area->npages * PAGE_BYTES &&
+	       p->page_bytes == area->page_bytes;
+}
+
 /* Pieces sorted by hva become areas, and segments that point into them. */
 static int lay_out(struct builder *b, uint64_t limit_pages, struct error *err)
 {
@@ -325,18 +404,18 @@ static int lay_out(struct builder *b, uint64_t limit_pages, struct error *err)
 	map->by_slot = calloc(b->npieces + 1, sizeof(*map->by_slot));
 	if (!map->areas || !map->segments || !map->by_slot)
 		return -ENOMEM;
-	qsort(b->pieces, b->npieces, sizeof(*b->pieces), by_hva);
 	for (size_t i = 0; i < b->npieces; i++) {
 		struct piece *p = &b->pieces[i];
 		struct area *area = map->nareas ? &map->areas[map->nareas - 1] : NULL;
-		uint64_t end = p->hva + p->segment.npages * PAGE_BYTES;
+		uint64_t end = piece_end(p);
 
-		if (!area || p->hva > area->hva + area->npages * PAGE_BYTES) {
+		if (!goes_on(area, p)) {
 			uint64_t next = area ? area->index + area->npages : 0;
 
 			area = &map->areas[map->nareas++];
 			area->hva = p->hva;
 			area->npages = 0;
+			area->page_bytes = p->page_bytes;
 			area->index = (next + 511) / 512 * 512 + p->hva / PAGE_BYTES % 512;
 		}
 		if (end > area->hva + area->npages * PAGE_BYTES)
@@ -374,8 +453,12 @@ int memmap_build(const struct kvm_access_slot *slots, size_t nslots, uint64_t ge
 	b.map->generation = generation;
 	for (size_t i = 0; i < nslots && r >= 0; i++)
 		r = cut_slot(&b, &slots[i]);
+	if (r == -E2BIG)
+		error_set(err, r, "its memory slots lie on too many mappings (more than %u times)",
+			  CUTS_MAX);
 	if (r >= 0 && b.npieces) {
 		drop_aliases(&b);
+		drop_partial_pages(&b);
 		r = lay_out(&b, limit_pages, err);
 		if (r >= 0)
 			r = note_origins(&b);

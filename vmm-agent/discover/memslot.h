@@ -11,7 +11,9 @@
  *
  * The memslot table comes from the guest's process and is not trusted: a slot
  * may point at code, at the same memory twice, at another guest's file.  What
- * is not this guest's own RAM is left out and counted.
+ * is not this guest's own RAM is left out and counted.  So are pages of
+ * hugetlbfs larger than 2 MiB, which are not moved yet, and those of 2 MiB of
+ * which slots show a part only.
  */
 #pragma once
 
@@ -21,11 +23,15 @@
 #include "base/error.h"
 #include "host/host.h"
 
-/** struct area - consecutive host pages of guest RAM */
+/**
+ * struct area - consecutive host pages of guest RAM
+ * @page_bytes: 2 MiB if it is hugetlbfs, all of it in whole pages, which can only move whole; else 0
+ */
 struct area {
 	uint64_t hva;
 	uint64_t npages;
 	uint64_t index;
+	uint64_t page_bytes;
 };
 
 /** struct segment - a part of a slot, all of it within one area; sorted by as_id, then gfn */

@@ -26,6 +26,18 @@ struct ring_set *ring_set_new(size_t nrings)
 	return set;
 }
 
+int ring_set_grow(struct ring_set *set, size_t nrings)
+{
+	struct ring *rings = reallocarray(set->rings, nrings, sizeof(*rings));
+
+	if (!rings)
+		return -ENOMEM;
+	set->rings = rings;
+	for (; set->nrings < nrings; set->nrings++)
+		rings[set->nrings] = (struct ring) {.next = RING_NEXT_UNKNOWN};
+	return 0;
+}
+
 struct ring_set *ring_set_free(struct ring_set *set)
 {
 	if (!set)

@@ -54,6 +54,9 @@ struct ring_set {
 struct ring_set *ring_set_new(size_t nrings);
 struct ring_set *ring_set_free(struct ring_set *set);
 
+/** ring_set_grow() - room for more rings behind those that are followed; 0 or -ENOMEM */
+int ring_set_grow(struct ring_set *set, size_t nrings);
+
 /**
  * ring_look() - compare a fresh copy with the last one
  * @now, @n: the ring as it is; n a power of two and the same at each look

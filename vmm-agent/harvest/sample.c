@@ -17,7 +17,7 @@ unsigned int sample_node_planes(size_t nnodes)
 	return planes;
 }
 
-struct sample *sample_new(size_t npages, size_t nnodes)
+struct sample *sample_new(size_t npages, size_t nnodes, bool other_nodes)
 {
 	unsigned int planes = sample_node_planes(nnodes);
 	size_t nwords = bitmap_words(npages);
@@ -26,7 +26,7 @@ struct sample *sample_new(size_t npages, size_t nnodes)
 
 	if (!sample)
 		return NULL;
-	at = calloc((SAMPLE_MAPS + planes) * (nwords ? nwords : 1), sizeof(*at));
+	at = calloc((SAMPLE_MAPS + planes + other_nodes) * (nwords ? nwords : 1), sizeof(*at));
 	if (!at) {
 		free(sample);
 		return NULL;
@@ -40,6 +40,8 @@ struct sample *sample_new(size_t npages, size_t nnodes)
 	sample->large = at + 3 * nwords;
 	for (unsigned int k = 0; k < planes; k++)
 		sample->node[k] = at + (SAMPLE_MAPS + k) * nwords;
+	if (other_nodes)
+		sample->placed = at + (SAMPLE_MAPS + planes) * nwords;
 	return sample;
 }
 

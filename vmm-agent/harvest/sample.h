@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,7 @@
  * @present: mapped for the guest; @large: by an entry of 2 MiB or more
  * @node: for present pages bit k of the node's index in the node array; @node_planes of them.
  *	With no planes the pass did not see residency.
+ * @placed: present on one of the nodes of the array; NULL if there are no other nodes
  * @taken_ns: when the walk ended
  * @generation: of the memslot table that it was taken with
  * @unknown_pages: mapped without A/D bits
@@ -34,6 +36,7 @@ struct sample {
 	uint64_t *large;
 	uint64_t *node[SAMPLE_NODE_PLANES];
 	unsigned int node_planes;
+	uint64_t *placed;
 	uint64_t taken_ns;
 	uint64_t generation;
 	uint64_t unknown_pages;
@@ -42,8 +45,11 @@ struct sample {
 	uint64_t ring_bad;
 };
 
-/** sample_new() - all zero, for @npages indices and @nnodes nodes; NULL when out of memory */
-struct sample *sample_new(size_t npages, size_t nnodes);
+/**
+ * sample_new() - all zero, for @npages indices and @nnodes nodes; NULL when out of memory
+ * @other_nodes: the host has nodes with memory beside these
+ */
+struct sample *sample_new(size_t npages, size_t nnodes, bool other_nodes);
 
 /** sample_free() - also of NULL; returns NULL */
 struct sample *sample_free(struct sample *sample);

@@ -9,7 +9,9 @@
  * into the sample by page index.
  *
  * Which node a page lies on takes as many bits as the node's index has: the
- * walk that clears brings the lowest, PEEKs bring the others.
+ * walk that clears brings the lowest, PEEKs bring the others.  Where the host
+ * has nodes that are left alone one more PEEK tells which pages lie on none of
+ * these: without it their bits would spell the index of the first node.
  */
 #include <errno.h>
 #include <string.h>
@@ -97,14 +99,24 @@ static uint64_t plane_mask(const struct harvest_job *job, unsigned int plane)
 	return mask;
 }
 
+static uint64_t whole_mask(const struct harvest_job *job)
+{
+	uint64_t mask = 0;
+
+	for (size_t n = 0; n < job->nnodes; n++)
+		mask |= 1ULL << job->nodes[n].id;
+	return mask;
+}
+
 static int harvest_chunk(struct harvest_job *job, const struct span *span, struct chunk *chunk,
 			 uint64_t gfn, uint64_t npages, bool last)
 {
 	struct sample *sample = job->sample;
 	uint32_t as_id = job->map->segments[span->first].as_id;
 
-	for (unsigned int k = 0; k < sample->node_planes; k++) {
-		uint64_t mask = plane_mask(job, k);
+	for (unsigned int k = 0; k < sample->node_planes + !!sample->placed; k++) {
+		bool is_plane = k < sample->node_planes;
+		uint64_t mask = is_plane ? plane_mask(job, k) : whole_mask(job);
 		struct kvm_access_harvest h = {
 			.gfn = gfn,
 			.npages = npages,
@@ -136,7 +148,8 @@ static int harvest_chunk(struct harvest_job *job, const struct span *span, struc
 			merge(job->map, span, sample->present, chunk->present, gfn, npages);
 			merge(job->map, span, sample->large, chunk->large, gfn, npages);
 		}
-		merge(job->map, span, sample->node[k], chunk->on, gfn, npages);
+		merge(job->map, span, is_plane ? sample->node[k] : sample->placed, chunk->on, gfn,
+		      npages);
 	}
 	return HARVEST_OK;
 }

@@ -57,7 +57,7 @@ static void *worker_main(void *arg)
 			continue;
 		}
 		pthread_mutex_unlock(&w->lock);
-		pass->result = source_pass(&pass->job);
+		pass_run(pass);
 		pthread_mutex_lock(&w->lock);
 		list_put(&w->done, pass);
 		if (write(w->fd, &one, sizeof(one)) < 0)

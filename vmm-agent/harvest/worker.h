@@ -1,27 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Threads that carry out passes, so that a slow guest never stops the loop.
+ * Threads that run errands, so that a slow guest never stops the loop.
  */
 #pragma once
 
-#include "harvest/source.h"
+#include "harvest/pass.h"
 
 struct workers;
-
-/**
- * struct pass - a job with its way back
- * @guest: the loop's number for the guest; @nodes_epoch: of the node set it was made for
- * @started_ns: when the loop handed it over
- * @result: of source_pass()
- */
-struct pass {
-	struct pass *next;
-	uint64_t guest;
-	uint64_t nodes_epoch;
-	uint64_t started_ns;
-	int result;
-	struct harvest_job job;
-};
 
 /** workers_start() - @n threads; workers_stop() waits for those under way */
 int workers_start(unsigned int n, struct workers **ret_workers);

@@ -25,7 +25,7 @@ struct heatmap *heatmap_new(size_t npages, size_t nnodes)
 	if (!map)
 		return NULL;
 	/* Mapped lazily; folding leaves words alone that were and are empty. */
-	at = calloc(HEAT_PLANES * nwords + bitmap_words(nblocks) + 1, sizeof(*at));
+	at = calloc(HEAT_PLANES * nwords + 2 * bitmap_words(nblocks) + 1, sizeof(*at));
 	if (!at) {
 		free(map);
 		return NULL;
@@ -44,6 +44,7 @@ struct heatmap *heatmap_new(size_t npages, size_t nnodes)
 	while (planes < HEAT_PLANES && map->idle_planes < 2)
 		map->idle[map->idle_planes++] = at + planes++ * nwords;
 	map->large = at + HEAT_PLANES * nwords;
+	map->whole = map->large + bitmap_words(nblocks);
 	return map;
 }
 
@@ -97,6 +98,7 @@ void heatmap_fold(struct heatmap *map, const struct sample *sample)
 	for (size_t w = 0; w < map->nwords; w++) {
 		uint64_t now = sample->accessed[w] | sample->written[w];
 		uint64_t present = sample->present[w], used;
+		uint64_t placed = sample->placed ? sample->placed[w] & present : present;
 
 		if (!(now | present | map->here[w] | map->history[1][w] | map->history[2][w] |
 		      (map->written ? map->written[w] : 0))) {
@@ -113,10 +115,10 @@ void heatmap_fold(struct heatmap *map, const struct sample *sample)
 				map->idle[k][w] &= ~used;
 		if (map->written)
 			map->written[w] = (map->written[w] & used) | sample->written[w];
-		map->here[w] |= present;
+		map->here[w] = (map->here[w] & ~present) | placed;
 		for (unsigned int k = 0; k < map->node_planes; k++)
 			map->node[k][w] =
-				(map->node[k][w] & ~present) | (sample->node[k][w] & present);
+				(map->node[k][w] & ~present) | (sample->node[k][w] & placed);
 	}
 	fold_large(map, sample);
 	map->passes++;
@@ -180,7 +182,14 @@ int heatmap_node(const struct heatmap *map, uint64_t index)
 	return node;
 }
 
+void heatmap_set_whole(struct heatmap *map, uint64_t index, uint64_t npages)
+{
+	for (uint64_t b = index / 512; b < (index + npages) / 512 && b < map->npages / 512; b++)
+		bitmap_set(map->whole, b);
+}
+
 bool heatmap_is_large(const struct heatmap *map, uint64_t index)
 {
-	return index / 512 < map->npages / 512 && bitmap_test(map->large, index / 512);
+	return index / 512 < map->npages / 512 &&
+	       (bitmap_test(map->large, index / 512) || bitmap_test(map->whole, index / 512));
 }

@@ -3,7 +3,7 @@
  * How warm each page of one guest is, and where it lies.
  *
  * Shape: eight bit planes, so exactly one byte per 4 KiB page (256 MiB per TiB
- * of guest), and a bit per 2 MiB block for "mapped large".
+ * of guest), and two bits per 2 MiB block: "mapped large", "always whole".
  *
  *	history	3	accessed in the last, the last but one, the one before
  *	written	1	written since it was last idle for three passes
@@ -34,7 +34,8 @@
  * struct heatmap - the planes
  * @history: newest first; @idle: lowest bit first
  * @written: NULL with more than eight nodes
- * @large: bit per block of 512 page indices
+ * @large: bit per block of 512 page indices: was last seen mapped by a large entry
+ * @whole: bit per block: cannot be anything but one page of 2 MiB
  * @passes: folds so far
  */
 struct heatmap {
@@ -48,6 +49,7 @@ struct heatmap {
 	uint64_t *idle[2];
 	unsigned int idle_planes;
 	uint64_t *large;
+	uint64_t *whole;
 	uint64_t passes;
 	uint64_t *memory;
 };
@@ -61,7 +63,7 @@ struct heatmap *heatmap_free(struct heatmap *map);
 /**
  * heatmap_fold() - take in one pass
  * @sample: of the same npages and nodes; residency is taken for present pages only,
- *	others keep what was known of them
+ *	others keep what was known of them; present pages on a node left alone lie nowhere
  */
 void heatmap_fold(struct heatmap *map, const struct sample *sample);
 
@@ -101,5 +103,13 @@ static inline uint64_t heatmap_hot_word(const struct heatmap *map, size_t w)
 /** heatmap_node() - node of a page, or -1 if not known to be resident */
 int heatmap_node(const struct heatmap *map, uint64_t index);
 
-/** heatmap_is_large() - whether the page was last seen mapped by a large entry */
+/**
+ * heatmap_set_whole() - blocks of [index, index + npages) are pages of 2 MiB for ever
+ *
+ * For hugetlbfs: KVM maps it by 4 KiB entries while it logs dirty pages, but it
+ * moves in its own pages all the same.  @index and @npages are multiples of 512.
+ */
+void heatmap_set_whole(struct heatmap *map, uint64_t index, uint64_t npages);
+
+/** heatmap_is_large() - whether the page is one of 2 MiB, or was last seen mapped as one */
 bool heatmap_is_large(const struct heatmap *map, uint64_t index);

@@ -98,6 +98,7 @@ enum host_backing {
  * struct host_mapping - one line of /proc/PID/maps, [start, end) in bytes
  * @shared: MAP_SHARED; @writable: PROT_WRITE
  * @dev, @ino: of the file, 0 for anonymous memory; @offset: of @start in the file
+ * @page_bytes: of hugetlbfs: what its pages come in and move in, however they are mapped; else 0
  */
 struct host_mapping {
 	uint64_t start;
@@ -108,6 +109,7 @@ struct host_mapping {
 	uint64_t dev;
 	uint64_t ino;
 	uint64_t offset;
+	uint64_t page_bytes;
 };
 
 /**
@@ -115,7 +117,9 @@ struct host_mapping {
  * @allowed_nodes: Mems_allowed of the process, bit n is node n below 64
  * @vcpu_nodes: vCPU threads that last ran on a CPU of this node, by index in the node array
  * @vfio: it holds VFIO devices, which pin all of its RAM; @sev: encrypted, hence pinned
- * @stopped: every thread is stopped by a signal or a tracer
+ * @stopped: the process is stopped by a signal or a tracer, judged by its leader, the thread
+ *	that bears its pid.  A guest that its VMM does not run (suspended, migrating), or whose
+ *	threads the cgroup freezer holds, is not told from an idle one.
  */
 struct host_facts {
 	uint64_t allowed_nodes;
@@ -159,16 +163,37 @@ struct host_ops {
 		     size_t *ret_left_out, struct error *err);
 
 	/*
-	 * Every process that holds a KVM VM fd.  The caller frees @ret_found.
-	 * Reads /proc; needs CAP_SYS_PTRACE for processes of others.
+	 * [any] How many 2 MiB pages the node with this id could give to a process
+	 * without breaking or making any: free blocks of at least that size, without
+	 * the zones DMA and DMA32, which the kernel holds back from processes, but
+	 * with DMA32 where the node has no higher zone.  It is a look: the next moment
+	 * others may have taken them, and near the node's watermarks the last ones are
+	 * not given out.  -ENOENT if the kernel shows nothing of the node.
+	 * /proc/buddyinfo, needs no right.  Source: frag_show_print(), mm/vmstat.c;
+	 * lowmem_reserve_ratio in Documentation/admin-guide/sysctl/vm.rst, Linux 6.12.
+	 */
+	int (*free_blocks)(struct host *host, int node, uint64_t *ret_blocks);
+
+	/*
+	 * [any] Every process that holds a KVM VM fd, among the lowest 4096 of its
+	 * fds.  The caller frees @ret_found; one caller at a time.  Reads /proc;
+	 * needs CAP_SYS_PTRACE for processes of others.
 	 */
 	int (*find)(struct host *host, struct host_found **ret_found, size_t *ret_n,
 		    struct error *err);
 
 	/*
+	 * Whether the process @pid that began at @start_time has not ended; true
+	 * where that cannot be read.  /proc/PID/stat.
+	 */
+	bool (*process_runs)(struct host *host, int pid, uint64_t start_time);
+
+	/*
 	 * Take hold of a guest: pidfd, access fd, dirty rings.  The VM fd that
 	 * pidfd_getfd(2) lent is closed before this returns.  Without an access
 	 * fd the guest opens all the same: @ret_source then says why there is none.
+	 * -ENXIO if the process only holds the VM of another one, which a KVM without
+	 * access fds does not tell.  -ESRCH if the process or its memory is gone.
 	 * Needs CAP_SYS_PTRACE and, to clear accessed bits, CAP_SYS_ADMIN.
 	 */
 	int (*vm_open)(struct host *host, const struct host_found *found, struct host_vm **ret_vm,
@@ -193,7 +218,7 @@ struct host_ops {
 	bool (*vm_has_access)(struct host_vm *vm);
 
 	/*
-	 * The memslot table.  The caller frees @ret_slots.  -EAGAIN while it
+	 * [any] The memslot table.  The caller frees @ret_slots.  -EAGAIN while it
 	 * changes, -EOPNOTSUPP without an access fd.  ioctl(2).
 	 */
 	int (*vm_slots)(struct host_vm *vm, struct kvm_access_slot **ret_slots, size_t *ret_n,
@@ -203,11 +228,11 @@ struct host_ops {
 	int (*vm_harvest)(struct host_vm *vm, struct kvm_access_harvest *harvest);
 
 	/*
-	 * Look again at the fds of the process: vCPUs that have come, VFIO, SEV.
-	 * No worker may be inside.  Return: how many dirty rings there are.
+	 * [any] Look at the fds of the process: vCPUs that have come, VFIO, SEV;
+	 * vm_open() does not.  Not beside vm_ring_copy().  @ret_nrings: of its dirty rings.
 	 * Reads /proc/PID/fd; pidfd_getfd(2) and mmap(2) PROT_READ for each vCPU.
 	 */
-	size_t (*vm_rescan)(struct host_vm *vm);
+	int (*vm_rescan)(struct host_vm *vm, size_t *ret_nrings);
 
 	/*
 	 * [any] Copy ring @vcpu as it is now, without taking anything from it.
@@ -216,12 +241,12 @@ struct host_ops {
 	int (*vm_ring_copy)(struct host_vm *vm, size_t vcpu, struct host_ring_entry *entries,
 			    size_t max, size_t *ret_n);
 
-	/* The mappings, sorted by address.  The caller frees @ret_maps.  /proc/PID/maps. */
+	/* [any] The mappings, sorted by address.  The caller frees @ret_maps.  /proc/PID/maps. */
 	int (*vm_maps)(struct host_vm *vm, struct host_mapping **ret_maps, size_t *ret_n,
 		       struct error *err);
 
 	/*
-	 * A process other than the guest's that has the file mapped or open:
+	 * [any] A process other than the guest's that has the file mapped or open:
 	 * @ret_pid, or 0.  Reads all of /proc: only when a layout is new.
 	 */
 	int (*vm_file_holder)(struct host_vm *vm, uint64_t dev, uint64_t ino, int *ret_pid);
@@ -233,9 +258,10 @@ struct host_ops {
 	 */
 	int (*vm_residency)(struct host_vm *vm, uint64_t hva, size_t npages, int8_t *nodes);
 
-	/* Resident pages by node of the whole process, for hosts without access fds. numa_maps. */
+	/* [any] Resident pages by node of the whole process, for hosts without access fds. numa_maps. */
 	int (*vm_node_totals)(struct host_vm *vm, uint64_t pages[HOST_MAX_NODES]);
 
+	/* [any] Some files of /proc/PID, and two for each thread. */
 	int (*vm_facts)(struct host_vm *vm, struct host_facts *ret_facts);
 
 	/*

@@ -55,7 +55,8 @@ struct linux_vm {
 	atomic_bool detached;
 	bool vfio;
 	bool sev;
-	bool no_rings; /* a VM has rings from its first vCPU on, or never */
+	bool no_rings;	      /* a VM has rings from its first vCPU on, or never */
+	pthread_mutex_t lock; /* of rings: a worker finds them, the loop lets go of them */
 	struct linux_ring *rings;
 	size_t nrings;
 };
@@ -80,10 +81,14 @@ int linux_stat_fields(int proc_fd, char *ret_state, uint64_t *ret_start_time, in
 /* linux_nodes.c */
 int linux_nodes(struct host *host, struct host_node nodes[HOST_MAX_NODES], size_t *ret_n,
 		size_t *ret_left_out, struct error *err);
+size_t linux_known_nodes(struct linux_host *host, struct host_node nodes[HOST_MAX_NODES]);
+int linux_free_blocks(struct host *host, int node, uint64_t *ret_blocks);
 int linux_cpu_nodes(struct linux_host *host, int8_t *node_of_cpu, size_t ncpus);
 
 /* linux_find.c */
 int linux_find(struct host *host, struct host_found **ret_found, size_t *ret_n, struct error *err);
+
+bool linux_process_runs(struct host *host, int pid, uint64_t start_time);
 
 /* linux_kvm.c */
 enum host_kvm linux_kvm(struct host *host, struct error *ret_why);
@@ -98,7 +103,7 @@ bool linux_vm_has_access(struct host_vm *vm);
 int linux_vm_slots(struct host_vm *vm, struct kvm_access_slot **ret_slots, size_t *ret_n,
 		   uint64_t *ret_generation);
 int linux_vm_harvest(struct host_vm *vm, struct kvm_access_harvest *harvest);
-size_t linux_vm_rescan(struct host_vm *vm);
+int linux_vm_rescan(struct host_vm *vm, size_t *ret_nrings);
 int linux_vm_ring_copy(struct host_vm *vm, size_t vcpu, struct host_ring_entry *entries, size_t max,
 		       size_t *ret_n);
 

@@ -5,7 +5,8 @@
  * A VMM is a process with an fd that links to "anon_inode:kvm-vm".  Looking
  * through the fds of every process at each scan would cost a big host seconds
  * a minute, so a process that has lived for a minute without such an fd is
- * looked at only every half minute.
+ * looked at only every half minute.  A VMM opens its VM early, so the VM
+ * fd has a low number, and a process with very many fds is not looked through.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -23,6 +24,9 @@
 
 #define YOUNG_NS      (60 * NSEC_PER_SEC) /* a VMM opens its VM in its first seconds */
 #define LOOK_AGAIN_NS (30 * NSEC_PER_SEC) /* pids are reused: the longest we miss one */
+
+/* readdir(3) gives them in rising order.  QEMU's VM fd is about the tenth. */
+#define FDS_MAX 4096
 
 /* QEMU's -name: "NAME" or "[guest=]NAME,opt=...", a comma in the name is doubled. */
 static void name_from_option(const char *option, char *name, size_t size)
@@ -79,7 +83,7 @@ static int find_vm_fd(int proc_fd)
 			close(fd);
 		return found;
 	}
-	while ((entry = readdir(dir))) {
+	for (int fds = 0; fds < FDS_MAX && (entry = readdir(dir)); fds++) {
 		char link[64];
 		ssize_t n = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link) - 1);
 
@@ -164,10 +168,14 @@ static int scan_pid(struct linux_host *host, int pid, uint64_t now_ns, struct sc
 		scan->seen_room = room;
 	}
 	if (now_ns >= seen.again_ns) {
-		if (look_at(host, pid, &scan->found[scan->nfound]) == 0) {
+		int r = look_at(host, pid, &scan->found[scan->nfound]);
+
+		if (r == 0) {
 			scan->nfound++;
 			return 0;
 		}
+		if (r == -EMFILE || r == -ENFILE || r == -ENOMEM)
+			return r; /* not that process' fault: nobody knows what it is */
 		if (now_ns - seen.first_ns > YOUNG_NS)
 			seen.again_ns = now_ns + LOOK_AGAIN_NS;
 	}
@@ -194,7 +202,7 @@ int linux_find(struct host *host, struct host_found **ret_found, size_t *ret_n, 
 	if (r < 0) {
 		free(scan.found);
 		free(scan.seen);
-		return error_set(err, r, "out of memory while looking through /proc");
+		return error_set(err, r, "cannot look through /proc: %s", strerror(-r));
 	}
 	qsort(scan.seen, scan.nseen, sizeof(*scan.seen), by_pid);
 	free(lh->seen);
@@ -203,4 +211,19 @@ int linux_find(struct host *host, struct host_found **ret_found, size_t *ret_n, 
 	*ret_found = scan.found;
 	*ret_n = scan.nfound;
 	return 0;
+}
+
+bool linux_process_runs(struct host *host, int pid, uint64_t start_time)
+{
+	_cleanup_(closep) int proc_fd = -1;
+	uint64_t began = 0;
+	char path[64];
+	int r;
+
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	proc_fd = linux_open(to_linux(host), path, O_RDONLY | O_DIRECTORY);
+	r = proc_fd < 0 ? proc_fd : linux_stat_fields(proc_fd, NULL, &began, NULL);
+	if (r < 0)
+		return r != -ENOENT && r != -ESRCH;
+	return began == start_time;
 }

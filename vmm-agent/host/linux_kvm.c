@@ -63,9 +63,9 @@ enum host_kvm linux_kvm(struct host *host, struct error *ret_why)
 	return HOST_KVM_PATCHED;
 }
 
-static int get_access_fd(struct linux_host *host, int vm_fd)
+static int get_access_fd(struct linux_host *host, int vm_fd, uint32_t flags)
 {
-	struct kvm_access_fd arg = {.vm_fd = vm_fd, .flags = KVM_ACCESS_FD_CLEAR};
+	struct kvm_access_fd arg = {.vm_fd = vm_fd, .flags = flags};
 	_cleanup_(closep) int kvm_fd = open_kvm(host);
 	int fd;
 
@@ -96,18 +96,37 @@ static void explain_access(int r, const char *name, struct error *err)
 	error_set(err, r, "no access fd for guest '%s': %s", name, strerror(-r));
 }
 
-static int vm_info(const struct linux_vm *vm, struct kvm_access_info *info)
+static int get_info(int access_fd, struct kvm_access_info *info)
 {
 	memset(info, 0, sizeof(*info));
-	return ioctl(vm->access_fd, KVM_ACCESS_GET_INFO, info) < 0 ? -errno : 0;
+	return ioctl(access_fd, KVM_ACCESS_GET_INFO, info) < 0 ? -errno : 0;
 }
 
-/* Borrow the VM fd for as long as it takes to get an access fd for it. */
+static int check_owner(int access_fd, const struct host_found *found, struct error *err)
+{
+	struct kvm_access_info info;
+	int r = get_info(access_fd, &info);
+
+	if (r < 0)
+		return error_set(err, r, "guest '%s' is gone", found->name);
+	if ((int)info.tgid != found->pid)
+		return error_set(err, -ENXIO,
+				 "process %d holds a VM whose memory belongs to process %u",
+				 found->pid, info.tgid);
+	return 0;
+}
+
+/*
+ * Borrow the VM fd for as long as it takes to get an access fd for it.  One that
+ * may only look comes first and says whose the VM is, which one that may clear
+ * cannot if somebody has that already: a VMM and its fork both hold the VM fd.
+ */
 static int open_access(struct linux_vm *vm, const struct host_found *found, struct error *source,
 		       struct error *err)
 {
+	struct linux_host *host = to_linux(vm->base.host);
 	_cleanup_(closep) int vm_fd = (int)syscall(SYS_pidfd_getfd, vm->pidfd, found->vm_fd, 0);
-	struct kvm_access_info info;
+	_cleanup_(closep) int peek_fd = -1;
 	int r;
 
 	if (vm_fd < 0)
@@ -115,7 +134,13 @@ static int open_access(struct linux_vm *vm, const struct host_found *found, stru
 				 "guest '%s': its VM fd cannot be borrowed (%s): vmtierd needs "
 				 "CAP_SYS_PTRACE, and Yama or an LSM may forbid it",
 				 found->name, strerror(errno));
-	r = get_access_fd(to_linux(vm->base.host), vm_fd);
+	r = peek_fd = get_access_fd(host, vm_fd, 0);
+	if (r >= 0) {
+		r = check_owner(peek_fd, found, err);
+		if (r < 0)
+			return r;
+		r = get_access_fd(host, vm_fd, KVM_ACCESS_FD_CLEAR);
+	}
 	if (r == -ESRCH) /* its memory is, and so will be the process */
 		return error_set(err, r, "guest '%s' is gone", found->name);
 	if (r < 0) {
@@ -124,13 +149,6 @@ static int open_access(struct linux_vm *vm, const struct host_found *found, stru
 	}
 	vm->access_fd = r;
 	vm->has_access = true;
-	r = vm_info(vm, &info);
-	if (r < 0)
-		return error_set(err, r, "guest '%s' is gone", found->name);
-	if ((int)info.tgid != found->pid)
-		return error_set(err, -ENXIO,
-				 "process %d holds a VM whose memory belongs to process %u",
-				 found->pid, info.tgid);
 	return 0;
 }
 
@@ -166,6 +184,7 @@ int linux_vm_open(struct host *host, const struct host_found *found, struct host
 	vm->start_time = found->start_time;
 	vm->vm_fd_number = found->vm_fd;
 	vm->proc_fd = vm->pidfd = vm->access_fd = -1;
+	pthread_mutex_init(&vm->lock, NULL);
 	r = open_process(vm, found, err);
 	if (r >= 0)
 		r = open_access(vm, found, ret_source, err);
@@ -173,7 +192,6 @@ int linux_vm_open(struct host *host, const struct host_found *found, struct host
 		linux_vm_close(&vm->base);
 		return r;
 	}
-	linux_vm_rescan(&vm->base);
 	*ret_vm = &vm->base;
 	return 0;
 }
@@ -199,6 +217,7 @@ void linux_vm_close(struct host_vm *base)
 		close(vm->pidfd);
 	if (vm->proc_fd >= 0)
 		close(vm->proc_fd);
+	pthread_mutex_destroy(&vm->lock);
 	free(vm);
 }
 
@@ -210,8 +229,10 @@ void linux_vm_detach(struct host_vm *base)
 		return;
 	if (vm->access_fd >= 0)
 		dup3(to_linux(base->host)->null_fd, vm->access_fd, O_CLOEXEC);
-	/* A worker that copies a ring meanwhile gets -EFAULT, not a fault. */
+	/* A worker that copies a ring meanwhile is waited for: a MiB at most. */
+	pthread_mutex_lock(&vm->lock);
 	unmap_rings(vm);
+	pthread_mutex_unlock(&vm->lock);
 }
 
 static bool process_alive(const struct linux_vm *vm)
@@ -226,7 +247,8 @@ bool linux_vm_owns_memory(const struct linux_vm *vm)
 {
 	struct kvm_access_info info;
 
-	return !vm->has_access || (vm_info(vm, &info) == 0 && (int)info.tgid == vm->pid);
+	return !vm->has_access ||
+	       (get_info(vm->access_fd, &info) == 0 && (int)info.tgid == vm->pid);
 }
 
 bool linux_vm_alive(struct host_vm *base)
@@ -324,12 +346,26 @@ static bool is_vcpu_fd(int fd, int vcpu)
 	return !strcmp(link, wanted);
 }
 
+/* Return: whether the VM, which may have been let go of meanwhile, has it now. */
+static bool keep_ring(struct linux_vm *vm, const struct linux_ring *ring)
+{
+	struct linux_ring *rings = NULL;
+
+	pthread_mutex_lock(&vm->lock);
+	if (!atomic_load(&vm->detached))
+		rings = reallocarray(vm->rings, vm->nrings + 1, sizeof(*rings));
+	if (rings) {
+		rings[vm->nrings++] = *ring;
+		vm->rings = rings;
+	}
+	pthread_mutex_unlock(&vm->lock);
+	return rings;
+}
+
 static void add_ring(struct linux_vm *vm, int vcpu, int fd_number)
 {
 	_cleanup_(closep) int fd = -1;
-	struct linux_ring *rings;
-	size_t entries;
-	void *map;
+	struct linux_ring ring = {.vcpu = vcpu};
 
 	for (size_t i = 0; i < vm->nrings; i++)
 		if (vm->rings[i].vcpu == vcpu)
@@ -339,22 +375,17 @@ static void add_ring(struct linux_vm *vm, int vcpu, int fd_number)
 	fd = (int)syscall(SYS_pidfd_getfd, vm->pidfd, fd_number, 0);
 	if (fd < 0 || !is_vcpu_fd(fd, vcpu))
 		return;
-	map = mmap(NULL, RING_MAX_BYTES, PROT_READ, MAP_SHARED, fd,
-		   KVM_DIRTY_LOG_PAGE_OFFSET * (off_t)PAGE_BYTES);
-	if (map == MAP_FAILED)
+	ring.map = mmap(NULL, RING_MAX_BYTES, PROT_READ, MAP_SHARED, fd,
+			KVM_DIRTY_LOG_PAGE_OFFSET * (off_t)PAGE_BYTES);
+	if (ring.map == MAP_FAILED)
 		return;
-	entries = ring_entries(map);
-	vm->no_rings = !entries;
-	rings = entries ? reallocarray(vm->rings, vm->nrings + 1, sizeof(*rings)) : NULL;
-	if (!rings) {
-		munmap(map, RING_MAX_BYTES);
-		return;
-	}
-	vm->rings = rings;
-	rings[vm->nrings++] = (struct linux_ring) {.vcpu = vcpu, .map = map, .entries = entries};
+	ring.entries = ring_entries(ring.map);
+	vm->no_rings = !ring.entries;
+	if (!ring.entries || !keep_ring(vm, &ring))
+		munmap(ring.map, RING_MAX_BYTES);
 }
 
-size_t linux_vm_rescan(struct host_vm *base)
+int linux_vm_rescan(struct host_vm *base, size_t *ret_nrings)
 {
 	struct linux_vm *vm = to_linux_vm(base);
 	int fd = openat(vm->proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -362,7 +393,14 @@ size_t linux_vm_rescan(struct host_vm *base)
 	bool vfio = false, sev = false;
 	struct dirent *entry;
 
-	while (dir && (entry = readdir(dir))) {
+	if (!dir) {
+		int r = -errno;
+
+		if (fd >= 0)
+			close(fd);
+		return r;
+	}
+	while ((entry = readdir(dir))) {
 		char link[64];
 		ssize_t n = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link) - 1);
 		int vcpu;
@@ -376,24 +414,26 @@ size_t linux_vm_rescan(struct host_vm *base)
 			!strcmp(link, "anon_inode:[vfio-device]");
 		sev |= !strcmp(link, "/dev/sev");
 	}
-	if (dir) {
-		closedir(dir);
-		vm->vfio = vfio;
-		vm->sev = sev;
-	} else if (fd >= 0) {
-		close(fd);
-	}
-	return vm->nrings;
+	closedir(dir);
+	vm->vfio = vfio;
+	vm->sev = sev;
+	*ret_nrings = vm->nrings;
+	return 0;
 }
 
 int linux_vm_ring_copy(struct host_vm *base, size_t vcpu, struct host_ring_entry *entries,
 		       size_t max, size_t *ret_n)
 {
 	struct linux_vm *vm = to_linux_vm(base);
-	const struct linux_ring *ring = vcpu < vm->nrings ? &vm->rings[vcpu] : NULL;
+	const struct linux_ring *ring;
+	int r = -ENOENT;
 
-	if (!ring || !ring->map || ring->entries > max)
-		return -ENOENT;
-	*ret_n = ring->entries;
-	return read_own_memory(entries, ring->map, ring->entries * sizeof(*entries));
+	pthread_mutex_lock(&vm->lock);
+	ring = vcpu < vm->nrings ? &vm->rings[vcpu] : NULL;
+	if (ring && ring->map && ring->entries <= max) {
+		*ret_n = ring->entries;
+		r = read_own_memory(entries, ring->map, ring->entries * sizeof(*entries));
+	}
+	pthread_mutex_unlock(&vm->lock);
+	return r;
 }

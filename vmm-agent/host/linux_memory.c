@@ -23,27 +23,36 @@
 #define PAGEMAP_PRESENT	 (1ULL << 63)
 #define PAGEMAP_PFN_MASK ((1ULL << 55) - 1)
 
-/* The file system decides whether pages are RAM of their own or a cache of a disk. */
-static enum host_backing file_backing(const struct linux_vm *vm, uint64_t start, uint64_t end)
+/* Threads that are asked where they run: twice as many as there can be vCPUs. */
+#define TASKS_MAX (2 * HOST_MAX_VCPUS)
+
+/*
+ * The file system decides whether pages are RAM of their own or a cache of a
+ * disk.  Block size of hugetlbfs is the page size of that mount.  Source:
+ * hugetlbfs_statfs(), fs/hugetlbfs/inode.c, Linux 6.12.
+ */
+static enum host_backing file_backing(const struct linux_vm *vm, struct host_mapping *m)
 {
 	_cleanup_(closep) int fd = -1;
 	struct statfs fs;
 	struct stat st;
 	char path[80];
 
-	snprintf(path, sizeof(path), "map_files/%llx-%llx", (unsigned long long)start,
-		 (unsigned long long)end);
+	snprintf(path, sizeof(path), "map_files/%llx-%llx", (unsigned long long)m->start,
+		 (unsigned long long)m->end);
 	fd = openat(vm->proc_fd, path, O_PATH | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
 		return HOST_BACKING_FILE;
 	if (!S_ISREG(st.st_mode))
 		return HOST_BACKING_SPECIAL;
-	if (fs.f_type == HUGETLBFS_MAGIC)
+	if (fs.f_type == HUGETLBFS_MAGIC) {
+		m->page_bytes = (uint64_t)fs.f_bsize;
 		return HOST_BACKING_HUGETLB;
+	}
 	return fs.f_type == TMPFS_MAGIC ? HOST_BACKING_SHMEM : HOST_BACKING_FILE;
 }
 
-static enum host_backing classify(const struct linux_vm *vm, const struct host_mapping *m,
+static enum host_backing classify(const struct linux_vm *vm, struct host_mapping *m,
 				  const char *name)
 {
 	const struct linux_host *host = to_linux(vm->base.host);
@@ -56,7 +65,7 @@ static enum host_backing classify(const struct linux_vm *vm, const struct host_m
 	if (host->shmem_dev && m->dev == host->shmem_dev)
 		return HOST_BACKING_SHMEM;
 	/* What cannot be written is never guest RAM: no need to look at every library. */
-	return m->writable ? file_backing(vm, m->start, m->end) : HOST_BACKING_FILE;
+	return m->writable ? file_backing(vm, m) : HOST_BACKING_FILE;
 }
 
 /* "start-end perms offset major:minor inode   name". Source: proc(5). */
@@ -114,18 +123,18 @@ int linux_vm_maps(struct host_vm *base, struct host_mapping **ret_maps, size_t *
 	return 0;
 }
 
-/* By columns: the name at the end of a line may hold anything. */
-static bool maps_show(const char *text, uint64_t dev, uint64_t ino)
+/* By columns: the name at the end of a line may hold anything.  Cuts @text into lines. */
+static bool maps_show(char *text, uint64_t dev, uint64_t ino)
 {
-	while (*text) {
+	char *save = NULL;
+
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		unsigned int major_no, minor_no;
 		unsigned long long number;
 
-		if (sscanf(text, "%*s %*s %*s %x:%x %llu", &major_no, &minor_no, &number) == 3 &&
+		if (sscanf(line, "%*s %*s %*s %x:%x %llu", &major_no, &minor_no, &number) == 3 &&
 		    number == ino && makedev(major_no, minor_no) == dev)
 			return true;
-		text = strchrnul(text, '\n');
-		text += *text == '\n';
 	}
 	return false;
 }
@@ -238,8 +247,9 @@ int linux_vm_residency(struct host_vm *base, uint64_t hva, size_t npages, int8_t
 int linux_vm_node_totals(struct host_vm *base, uint64_t pages[HOST_MAX_NODES])
 {
 	struct linux_vm *vm = to_linux_vm(base);
-	const struct linux_host *host = to_linux(base->host);
 	_cleanup_(freep) char *text = NULL;
+	struct host_node nodes[HOST_MAX_NODES];
+	size_t nnodes = linux_known_nodes(to_linux(base->host), nodes);
 	char *save = NULL;
 	uint64_t scale = 1;
 	int r = linux_read_at(vm->proc_fd, "numa_maps", &text, NULL, 0);
@@ -257,8 +267,8 @@ int linux_vm_node_totals(struct host_vm *base, uint64_t pages[HOST_MAX_NODES])
 
 			if (sscanf(at, " N%d=%llu", &id, &count) != 2)
 				continue;
-			for (size_t n = 0; n < host->nnodes; n++)
-				if (host->nodes[n].id == id)
+			for (size_t n = 0; n < nnodes; n++)
+				if (nodes[n].id == id)
 					pages[n] += count * scale;
 		}
 	}
@@ -308,7 +318,7 @@ static void count_vcpu_nodes(struct linux_vm *vm, struct host_facts *facts)
 		return;
 	}
 	linux_cpu_nodes(to_linux(vm->base.host), node_of_cpu, ARRAY_SIZE(node_of_cpu));
-	while ((entry = readdir(dir))) {
+	for (int tasks = 0; tasks < TASKS_MAX && (entry = readdir(dir)); tasks++) {
 		_cleanup_(closep) int task_fd = -1;
 		int cpu = -1;
 

@@ -15,10 +15,20 @@
 #define NODE_DIR "/sys/devices/system/node"
 #define TIER_DIR "/sys/devices/virtual/memory_tiering"
 
-/* "0-3,8" into a mask; ids from 64 on are left out. */
-static uint64_t parse_list(const char *text)
+/* Free memory is kept in blocks of 2^order pages; a 2 MiB page is one of these. */
+#define LARGE_ORDER 9
+
+/* More orders, or blocks of one order, than any machine has: then it is no count. */
+#define ORDER_MAX  20
+#define BLOCKS_MAX (1ULL << 32)
+
+/* "0-3,8" into a mask; ids from 64 on are only counted, by who wants to know. */
+static uint64_t parse_list(const char *text, size_t *ret_beyond)
 {
 	uint64_t mask = 0;
+
+	if (ret_beyond)
+		*ret_beyond = 0;
 
 	while (isdigit((unsigned char)*text)) {
 		char *end;
@@ -28,19 +38,22 @@ static uint64_t parse_list(const char *text)
 			last = strtoul(end + 1, &end, 10);
 		for (unsigned long n = first; n <= last && n < 64; n++)
 			mask |= 1ULL << n;
+		if (last >= 64 && ret_beyond)
+			*ret_beyond += last - (first < 64 ? 64 : first) + 1;
 		text = *end == ',' ? end + 1 : end;
 	}
 	return mask;
 }
 
-static int read_list(struct linux_host *host, const char *path, uint64_t *ret_mask)
+static int read_list(struct linux_host *host, const char *path, uint64_t *ret_mask,
+		     size_t *ret_beyond)
 {
 	_cleanup_(freep) char *text = NULL;
 	int r = linux_read(host, path, &text, NULL);
 
 	if (r < 0)
 		return r;
-	*ret_mask = parse_list(text);
+	*ret_mask = parse_list(text, ret_beyond);
 	return 0;
 }
 
@@ -108,7 +121,7 @@ static void read_ranks(struct linux_host *host, struct host_node *nodes, size_t 
 		if (sscanf(entry->d_name, "memory_tier%d", &rank) != 1)
 			continue;
 		snprintf(path, sizeof(path), TIER_DIR "/%s/nodelist", entry->d_name);
-		if (read_list(host, path, &mask) < 0)
+		if (read_list(host, path, &mask, NULL) < 0)
 			continue;
 		for (size_t i = 0; i < n; i++)
 			if (mask >> nodes[i].id & 1)
@@ -152,8 +165,10 @@ static int read_blocks_of(struct linux_host *host, int id, int8_t index, struct 
 			size_t n = (block + 1024) / 1024 * 1024;
 			int8_t *more = realloc(table->node, n);
 
-			if (!more)
-				break;
+			if (!more) {
+				closedir(dir);
+				return -ENOMEM;
+			}
 			memset(more + table->n, -1, n - table->n);
 			table->node = more;
 			table->n = n;
@@ -178,11 +193,16 @@ static void refresh_blocks(struct linux_host *host, const struct host_node *node
 	    linux_read(host, "/sys/devices/system/memory/block_size_bytes", &text, NULL) == 0)
 		table.block_bytes = strtoull(text, NULL, 16);
 	for (size_t i = 0; table.block_bytes && i < n; i++)
-		read_blocks_of(host, nodes[i].id, (int8_t)i, &table);
+		if (read_blocks_of(host, nodes[i].id, (int8_t)i, &table) < 0)
+			table.block_bytes = 0;
+	if (!table.block_bytes) {
+		free(table.node);
+		table = (struct block_table) {0};
+	}
 	pthread_mutex_lock(&host->lock);
 	memcpy(host->nodes, nodes, n * sizeof(*nodes));
 	host->nnodes = n;
-	if (table.block_bytes) {
+	if (!same) { /* none is better than that of other nodes, and the next call tries again */
 		free(host->blocks.node);
 		host->blocks = table;
 	}
@@ -195,13 +215,20 @@ int linux_nodes(struct host *host, struct host_node nodes[HOST_MAX_NODES], size_
 	struct linux_host *lh = to_linux(host);
 	uint64_t online = 0, memory = 0, cpu = 0;
 	size_t n = 0, left_out = 0;
+	const char *path = NODE_DIR "/online";
+	int r = read_list(lh, path, &online, NULL);
 
-	if (read_list(lh, NODE_DIR "/online", &online) < 0 ||
-	    read_list(lh, NODE_DIR "/has_memory", &memory) < 0)
-		return error_set(err, -ENOENT,
+	if (r >= 0) {
+		path = NODE_DIR "/has_memory";
+		r = read_list(lh, path, &memory, &left_out);
+	}
+	if (r == -ENOENT)
+		return error_set(err, r,
 				 "this kernel shows no NUMA nodes in %s: it was built without NUMA",
 				 NODE_DIR);
-	(void)read_list(lh, NODE_DIR "/has_cpu", &cpu);
+	if (r < 0)
+		return error_set(err, r, "cannot read %s: %s", path, strerror(-r));
+	(void)read_list(lh, NODE_DIR "/has_cpu", &cpu, NULL);
 	memset(nodes, 0, HOST_MAX_NODES * sizeof(*nodes));
 	for (int id = 0; id < 64; id++) {
 		if (!(memory >> id & 1))
@@ -211,7 +238,12 @@ int linux_nodes(struct host *host, struct host_node nodes[HOST_MAX_NODES], size_
 			continue;
 		}
 		nodes[n].has_cpu = cpu >> id & 1;
-		if (read_node(lh, id, &nodes[n]) == 0)
+		r = read_node(lh, id, &nodes[n]);
+		if (r < 0 && r != -ENOENT)
+			return error_set(err, r, "cannot read of node %d: %s", id, strerror(-r));
+		if (r < 0)
+			left_out++;
+		else
 			n++;
 	}
 	read_distances(lh, online, nodes, n);
@@ -223,15 +255,82 @@ int linux_nodes(struct host *host, struct host_node nodes[HOST_MAX_NODES], size_
 	return 0;
 }
 
+/* Counts of free blocks by order, "%6lu " each; a line that holds anything else counts as none. */
+static uint64_t count_blocks(const char *counts)
+{
+	uint64_t blocks = 0;
+
+	for (int order = 0;; order++) {
+		unsigned long long count;
+		char *end;
+
+		counts += strspn(counts, " ");
+		if (!*counts)
+			return blocks;
+		if (!isdigit((unsigned char)*counts) || order > ORDER_MAX)
+			return 0;
+		count = strtoull(counts, &end, 10);
+		if (count > BLOCKS_MAX)
+			return 0;
+		if (order >= LARGE_ORDER)
+			blocks += count << (order - LARGE_ORDER);
+		counts = end;
+	}
+}
+
+int linux_free_blocks(struct host *host, int node, uint64_t *ret_blocks)
+{
+	_cleanup_(freep) char *text = NULL;
+	uint64_t blocks = 0, low_blocks = 0;
+	bool found = false, has_high = false;
+	char *save = NULL;
+	int r = linux_read(to_linux(host), "/proc/buddyinfo", &text, NULL);
+
+	if (r < 0)
+		return r;
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		char zone[16];
+		int id, at = 0;
+
+		if (sscanf(line, "Node %d, zone %15s%n", &id, zone, &at) != 2 || id != node)
+			continue;
+		found = true;
+		if (!strcmp(zone, "DMA32")) {
+			low_blocks = count_blocks(line + at);
+		} else if (strcmp(zone, "DMA")) {
+			blocks += count_blocks(line + at);
+			has_high = true;
+		}
+	}
+	if (!found)
+		return -ENOENT;
+	*ret_blocks = has_high ? blocks : low_blocks;
+	return 0;
+}
+
+size_t linux_known_nodes(struct linux_host *host, struct host_node nodes[HOST_MAX_NODES])
+{
+	size_t n;
+
+	pthread_mutex_lock(&host->lock);
+	memcpy(nodes, host->nodes, sizeof(host->nodes));
+	n = host->nnodes;
+	pthread_mutex_unlock(&host->lock);
+	return n;
+}
+
 /* For each CPU the index of its node, -1 where it has none among those with memory. */
 int linux_cpu_nodes(struct linux_host *host, int8_t *node_of_cpu, size_t ncpus)
 {
+	struct host_node nodes[HOST_MAX_NODES];
+	size_t nnodes = linux_known_nodes(host, nodes);
+
 	memset(node_of_cpu, -1, ncpus);
-	for (size_t i = 0; i < host->nnodes; i++) {
+	for (size_t i = 0; i < nnodes; i++) {
 		_cleanup_(freep) char *text = NULL;
 		char path[128], *at;
 
-		snprintf(path, sizeof(path), NODE_DIR "/node%d/cpulist", host->nodes[i].id);
+		snprintf(path, sizeof(path), NODE_DIR "/node%d/cpulist", nodes[i].id);
 		if (linux_read(host, path, &text, NULL) < 0)
 			continue;
 		for (at = text; isdigit((unsigned char)*at);) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Ask, drop, move, ask again: one call's worth at a time. */
+/* Ask, drop, look, move, ask again: one call's worth at a time. */
 #include "migrate/batch.h"
 
 #include <assert.h>
@@ -245,9 +245,64 @@ static void fill_call(struct batch *batch, struct call *call, uint64_t tokens)
 	return_tokens(batch, tokens);
 }
 
+/*
+ * A page of hugetlbfs is never split: with nothing in the target's pool the
+ * kernel makes a new page of the node's free memory, and if it cannot, the call
+ * ends with -ENOMEM.  Source: alloc_hugetlb_folio_nodemask(), mm/hugetlb.c, Linux
+ * 6.12; tests/lab/test-content.c.
+ */
+static bool takes_block(const struct moved *unit)
+{
+	return unit->pages == LARGE_PAGES && !unit->from_pool;
+}
+
+/* Large units that the target has blocks for.  Where nobody can tell, none. */
+static uint64_t blocks_to_take(struct batch *batch)
+{
+	struct host *host = batch->lane->vm->host;
+	uint64_t blocks = 0;
+
+	if (host->ops->free_blocks(host, batch->node, &blocks) < 0)
+		return 0;
+	return blocks > BATCH_SPARE_BLOCKS ? blocks - BATCH_SPARE_BLOCKS : 0;
+}
+
+/*
+ * The kernel allocates for a large page with __GFP_THISNODE and, failing that,
+ * splits it and moves the pieces: the guest's 2 MiB mapping is lost and nothing
+ * says so.  Hence one look at the target before the call.  Source:
+ * alloc_migration_target() and migrate_pages_batch(), mm/migrate.c, Linux 6.12.
+ */
+static void drop_without_block(struct batch *batch, struct call *call)
+{
+	size_t kept = 0, n = call->n;
+	bool looked = false;
+	uint64_t blocks = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t u = call->unit[i];
+
+		if (takes_block(&batch->units[u])) {
+			if (!looked)
+				blocks = blocks_to_take(batch);
+			looked = true;
+			if (!blocks) {
+				unit_failed(batch, u, CAUSE_NO_HUGE_PAGE);
+				continue;
+			}
+			blocks--;
+		}
+		call->hvas[kept] = call->hvas[i];
+		call->unit[kept++] = u;
+	}
+	call->n = kept;
+}
+
 static void one_call(struct batch *batch, struct call *call)
 {
-	uint64_t there = batch->outcome.there_pages, moved = batch->outcome.moved_pages;
+	struct outcome *outcome = &batch->outcome;
+	uint64_t *no_huge_page = &outcome->failed_pages[CAUSE_NO_HUGE_PAGE];
+	uint64_t untried = outcome->there_pages + *no_huge_page, moved = outcome->moved_pages;
 	long asked = ask(batch, call);
 
 	if (asked < 0) {
@@ -255,10 +310,12 @@ static void one_call(struct batch *batch, struct call *call)
 		return;
 	}
 	drop_settled(batch, call, false);
-	/* What was there already costs the guest nothing of its rate. */
-	return_tokens(batch, (batch->outcome.there_pages - there) * PAGE_BYTES);
+	drop_without_block(batch, call);
+	/* What was there already, or is left alone, costs the guest nothing of its rate. */
+	untried = outcome->there_pages + *no_huge_page - untried;
+	return_tokens(batch, untried * PAGE_BYTES);
 	move_call(batch, call);
-	moved = batch->outcome.moved_pages - moved;
+	moved = outcome->moved_pages - moved;
 	atomic_fetch_add(&batch->lane->moved_pages[batch->direction], moved);
 }
 

@@ -8,7 +8,8 @@
  * first and such pages are dropped; addresses are sorted; a page that cannot
  * move ends the call with a positive count and leaves statuses unwritten, so
  * statuses are preset, the kernel is asked again and the tail is retried
- * without the page.
+ * without the page; a 2 MiB page for which the target has no free block of its
+ * size is split without a word, so no more of them go than there are blocks.
  */
 #pragma once
 
@@ -26,6 +27,16 @@
  * kernel developers measured.
  */
 #define BATCH_CALL_BYTES (64ULL << 20)
+
+/*
+ * Free blocks of 2 MiB that are left on the target, of those that a look has
+ * found: for whoever allocates while the call lasts, and for blocks that are
+ * counted and cannot be had, as those kept for atomic allocations.  With too few
+ * a large page is split now and then; each one more is 2 MiB that a fragmented
+ * node does not take.  16 MiB is a guess: in the lab, idle and with memory above
+ * the watermarks, every block that was counted could be had.
+ */
+#define BATCH_SPARE_BLOCKS 8
 
 /* How often the tail behind pages that cannot move is tried again; two rounds are the rule. */
 #define BATCH_ROUNDS 16
@@ -51,6 +62,7 @@ struct lane {
  * struct batch - the value that goes to the mover and comes back as an outcome
  * @lane: borrowed; @guest: the loop's number for the guest, which may be gone meanwhile
  * @layout: generation of the layout that the indices are of
+ * @nodes_epoch: the loop's number for the set of nodes that it was planned for
  * @epoch: of the lane when it was planned; another one drops the rest
  * @node: id of the destination
  * @pace: the guest's, owned by the mover thread while the batch is with it
@@ -63,6 +75,7 @@ struct batch {
 	struct lane *lane;
 	uint64_t guest;
 	uint64_t layout;
+	uint64_t nodes_epoch;
 	uint64_t epoch;
 	enum direction direction;
 	int node;

@@ -92,6 +92,9 @@ static void *mover_main(void *arg)
 		take_new(mover);
 		wait_ns = turn(mover);
 		if (wait_ns == UINT64_MAX) {
+			/* take_new() may have cleared the wake of mover_stop(): look again. */
+			if (!atomic_load(&mover->keep_going))
+				continue;
 			if (poll(&p, 1, -1) < 0 && errno != EINTR)
 				break;
 		} else if (wait_ns) {

@@ -5,15 +5,11 @@
 #include <assert.h>
 
 static const char *const cause_names[] = {
-	[CAUSE_BUSY] = "busy",
-	[CAUSE_PINNED] = "pinned",
-	[CAUSE_NO_MEMORY] = "no_memory",
-	[CAUSE_SHARED] = "shared",
-	[CAUSE_NOT_MAPPED] = "not_mapped",
-	[CAUSE_CPUSET] = "cpuset",
-	[CAUSE_GONE] = "gone",
-	[CAUSE_STALE] = "stale",
-	[CAUSE_OTHER] = "other",
+	[CAUSE_BUSY] = "busy",		 [CAUSE_PINNED] = "pinned",
+	[CAUSE_NO_MEMORY] = "no_memory", [CAUSE_NO_HUGE_PAGE] = "no_huge_page",
+	[CAUSE_SHARED] = "shared",	 [CAUSE_NOT_MAPPED] = "not_mapped",
+	[CAUSE_CPUSET] = "cpuset",	 [CAUSE_GONE] = "gone",
+	[CAUSE_STALE] = "stale",	 [CAUSE_OTHER] = "other",
 };
 static_assert(sizeof(cause_names) / sizeof(cause_names[0]) == CAUSE_COUNT, "a name per cause");
 

@@ -16,6 +16,8 @@ enum direction { DIRECTION_PROMOTE, DIRECTION_DEMOTE, DIRECTION_COUNT };
  * @CAUSE_BUSY: isolated by somebody else (-EBUSY)
  * @CAUSE_PINNED: tried, and still where it was: extra references, usually a pin
  * @CAUSE_NO_MEMORY: the target node had none (-ENOMEM)
+ * @CAUSE_NO_HUGE_PAGE: not tried: a page of 2 MiB, and the target node has no free block of
+ *	that size to spare, or nobody can tell
  * @CAUSE_SHARED: mapped by another process too (-EACCES for the page)
  * @CAUSE_NOT_MAPPED: a hole, swapped or ballooned (-ENOENT, -EFAULT)
  * @CAUSE_CPUSET: the guest's cpuset forbids the target (-EACCES for the call)
@@ -28,6 +30,7 @@ enum cause {
 	CAUSE_BUSY,
 	CAUSE_PINNED,
 	CAUSE_NO_MEMORY,
+	CAUSE_NO_HUGE_PAGE,
 	CAUSE_SHARED,
 	CAUSE_NOT_MAPPED,
 	CAUSE_CPUSET,
@@ -46,6 +49,7 @@ const char *direction_name(enum direction direction);
 /**
  * struct moved - one unit of a batch and what became of it
  * @hva: first byte; @index: page index in the guest's heat map; @pages: 1 or 512
+ * @from_pool: of hugetlbfs, so that its new page is one of the target's pool and no free block
  * @was_there: it lay on the target before
  * @node: node id where it lies now, or -1 - cause if it did not arrive
  */
@@ -53,6 +57,7 @@ struct moved {
 	uint64_t hva;
 	uint64_t index;
 	uint16_t pages;
+	bool from_pool;
 	bool was_there;
 	int32_t node;
 };

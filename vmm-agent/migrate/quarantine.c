@@ -21,9 +21,10 @@ struct quarantined {
 
 /* Seconds before the first retry; 0: not a matter of the page. */
 static const uint32_t first_delay_s[CAUSE_COUNT] = {
-	[CAUSE_BUSY] = 1,   /* isolated for reclaim or compaction: soon over */
-	[CAUSE_PINNED] = 4, /* O_DIRECT pins last milliseconds, VFIO's for ever */
-	[CAUSE_SHARED] = 30, [CAUSE_NOT_MAPPED] = 4, [CAUSE_OTHER] = 10,
+	[CAUSE_BUSY] = 1,	   /* isolated for reclaim or compaction: soon over */
+	[CAUSE_PINNED] = 4,	   /* O_DIRECT pins last milliseconds, VFIO's for ever */
+	[CAUSE_NO_HUGE_PAGE] = 10, /* compaction and others' exits make blocks, but not by the second */
+	[CAUSE_SHARED] = 30,	   [CAUSE_NOT_MAPPED] = 4, [CAUSE_OTHER] = 10,
 };
 
 void quarantine_init(struct quarantine *q)

@@ -37,6 +37,15 @@
 #define CLIENTS_MAX 40
 #define HOOK_PLACES 8
 
+/*
+ * Who cannot be accepted, for want of fds or memory, keeps the listener readable.
+ * Shorter than a person notices, and so long that trying again costs nothing.
+ */
+#define DEAF_NS (100 * NSEC_PER_MSEC)
+
+/* Requests of one client that are answered in a row. */
+#define LINES_PER_TURN 16
+
 struct client {
 	struct control *control;
 	uint64_t id;
@@ -67,6 +76,7 @@ struct control {
 	atomic_bool stop;
 	int listen_fd, hook_fd;
 	char path[108], hook_path[108];
+	uint64_t deaf_until_ns; /* while it is set nobody is accepted */
 	uint64_t next_id;
 	struct client *clients[CLIENTS_MAX];
 	pthread_mutex_t lock; /* of the two lists */
@@ -218,7 +228,10 @@ static void ask_loop(struct client *c, enum control_verb verb, json_t *parameter
 	struct control *control = c->control;
 	struct control_request *request = calloc(1, sizeof(*request));
 
-	if (!request) {
+	if (request)
+		request->answer = calloc(1, sizeof(*request->answer));
+	if (!request || !request->answer) {
+		free(request);
 		client_refuse(c, VMTIER_ERROR_FAILED, "out of memory");
 		return;
 	}
@@ -385,21 +398,31 @@ static void client_flush(struct client *c)
 	}
 }
 
-/* Go on for as long as lines can be answered at once; then wait for what is missing. */
+/* Whether there is a line that can be handled now. */
+static bool client_has_line(const struct client *c)
+{
+	return !c->out && !c->waiting && !c->closing && c->in_len && memchr(c->in, '\n', c->in_len);
+}
+
+/* Answer some lines, so that others have their turn too; then wait for what is missing. */
 static void client_work(struct client *c)
 {
-	size_t before;
+	int lines = LINES_PER_TURN;
 
 	do {
-		before = c->in_len;
+		client_flush(c);
 		client_advance(c);
 		client_flush(c);
-	} while (!c->out && !c->waiting && !c->closing && c->in_len < before);
+	} while (client_has_line(c) && --lines);
 	if (c->closing && !c->out) {
 		client_close(c);
 		return;
 	}
-	loop_change(c->control->loop, c->fd, c->out ? EPOLLOUT : c->waiting ? 0 : EPOLLIN);
+	/* For lines that are left the fd is ready at once. */
+	loop_change(c->control->loop, c->fd,
+		    c->out || client_has_line(c) ? EPOLLOUT
+		    : c->waiting		 ? 0
+						 : EPOLLIN);
 }
 
 static void client_ready(void *ctx, uint32_t events)
@@ -417,6 +440,12 @@ static void client_ready(void *ctx, uint32_t events)
 	client_work(c);
 }
 
+static void listen_for(struct control *control, uint32_t events)
+{
+	loop_change(control->loop, control->listen_fd, events);
+	loop_change(control->loop, control->hook_fd, events);
+}
+
 static void accept_client(struct control *control, int listen_fd)
 {
 	_cleanup_(closep) int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -425,7 +454,12 @@ static void accept_client(struct control *control, int listen_fd)
 
 	while (i < CLIENTS_MAX && control->clients[i])
 		i++;
-	if (fd < 0 || i == CLIENTS_MAX)
+	if (fd < 0) {
+		control->deaf_until_ns = control->host->ops->now_ns(control->host) + DEAF_NS;
+		listen_for(control, 0);
+		return;
+	}
+	if (i == CLIENTS_MAX)
 		return; /* one too many is hung up on at once */
 	c = calloc(1, sizeof(*c));
 	if (!c)
@@ -492,11 +526,17 @@ static void answers_ready(void *ctx, uint32_t events)
 	}
 }
 
-/* Hang up on who is late; say how long the next one still has. */
+/* Hang up on who is late, listen again; say how long until there is more of that. */
 static int sweep(struct control *control)
 {
 	uint64_t now_ns = control->host->ops->now_ns(control->host), next_ns = UINT64_MAX;
 
+	if (control->deaf_until_ns && now_ns >= control->deaf_until_ns) {
+		control->deaf_until_ns = 0;
+		listen_for(control, EPOLLIN);
+	}
+	if (control->deaf_until_ns)
+		next_ns = control->deaf_until_ns;
 	for (size_t i = 0; i < CLIENTS_MAX; i++) {
 		struct client *c = control->clients[i];
 
@@ -553,6 +593,7 @@ static void control_free(struct control *control)
 	for (struct control_request *r = control->requests, *next; r; r = next) {
 		next = r->next;
 		json_decref(r->parameters);
+		free(r->answer);
 		free(r);
 	}
 	for (struct answer *a = control->answers, *next; a; a = next) {
@@ -640,18 +681,16 @@ struct control_request *control_take(struct control *control)
 void control_answer(struct control *control, struct control_request *request, const char *error,
 		    const char *message)
 {
-	struct answer *answer = calloc(1, sizeof(*answer));
+	struct answer *answer = request->answer;
 
-	if (answer) {
-		answer->client = request->client;
-		answer->text = error ? error_line(error, message)
-				     : line_of(json_pack("{s:{}}", "parameters"));
-		pthread_mutex_lock(&control->lock);
-		answer->next = control->answers;
-		control->answers = answer;
-		pthread_mutex_unlock(&control->lock);
-		wake(control->answer_fd);
-	}
+	answer->client = request->client;
+	answer->text =
+		error ? error_line(error, message) : line_of(json_pack("{s:{}}", "parameters"));
+	pthread_mutex_lock(&control->lock);
+	answer->next = control->answers;
+	control->answers = answer;
+	pthread_mutex_unlock(&control->lock);
+	wake(control->answer_fd);
 	json_decref(request->parameters);
 	free(request);
 }

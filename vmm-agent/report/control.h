@@ -25,10 +25,13 @@ enum control_verb { CONTROL_PAUSE, CONTROL_RESUME, CONTROL_NOTIFY };
  * struct control_request - one request to the loop
  * @domain: guest, or NULL for all; @operation, @sub_operation, @xml: of a hook, or NULL
  *
+ * @answer: room for it, so that none is missing when it is due
+ *
  * The strings belong to @parameters.
  */
 struct control_request {
 	struct control_request *next;
+	struct answer *answer;
 	uint64_t client;
 	enum control_verb verb;
 	json_t *parameters;

@@ -138,6 +138,7 @@ static json_t *guest_whole(const struct report *report, const struct report_gues
 		MEMBER(report_guest, present_pages),
 		MEMBER(report_guest, large_pages),
 		MEMBER(report_guest, accessed_pages),
+		MEMBER(report_guest, unknown_pages),
 		MEMBER(report_guest, written_pages),
 		MEMBER(report_guest, hot_pages),
 		MEMBER(report_guest, hot_dram_pages),

@@ -6,9 +6,9 @@
  * DOC: A family is written whole before the next one starts, as the format
  * wants it; so the loop over guests is inside of the loop over families.  The
  * text is made from nothing each time: what is not in the report has no
- * series, and a guest that is gone has none either.  Two guests may bear one
- * name (nothing but libvirt forbids it), while two series with the same labels
- * make a scraper drop everything: the later one of them carries its pid too.
+ * series, and a guest that is gone has none either.  The agent gives each guest a
+ * name of its own, but two series with the same labels make a scraper drop
+ * everything: were there two of one name, the later one would carry its pid too.
  */
 #include "report/prom.h"
 
@@ -71,6 +71,8 @@ static const struct family guest_families[] = {
 	 GUEST(large_pages), UNIT_PAGES},
 	{"accessed_bytes", "gauge", "RAM accessed between the last two passes.",
 	 GUEST(accessed_pages), UNIT_PAGES},
+	{"unknown_bytes", "gauge", "Of the present RAM, mapped without accessed bits.",
+	 GUEST(unknown_pages), UNIT_PAGES},
 	{"written_bytes", "gauge", "RAM seen in a dirty ring between the last two passes.",
 	 GUEST(written_pages), UNIT_PAGES},
 	{"hot_bytes", "gauge", "RAM that is hot.", GUEST(hot_pages), UNIT_PAGES},

@@ -53,6 +53,7 @@ struct report_direction {
  * @present_pages: mapped for the guest at the last pass
  * @large_pages: of these by entries of 2 MiB or more
  * @accessed_pages: accessed since the pass before
+ * @unknown_pages: present, but by entries without accessed bits
  * @written_pages: seen in a dirty ring since the pass before
  * @hot_pages: hot by the plan's rule
  * @hot_dram_pages: of these in DRAM
@@ -83,6 +84,7 @@ struct report_guest {
 	uint64_t present_pages;
 	uint64_t large_pages;
 	uint64_t accessed_pages;
+	uint64_t unknown_pages;
 	uint64_t written_pages;
 	uint64_t hot_pages;
 	uint64_t hot_dram_pages;

@@ -32,8 +32,15 @@ int machine_node_index(const struct machine *m, int id)
 {
 	for (size_t n = 0; n < m->nnodes; n++)
 		if (m->nodes[n].id == id)
-			return (int)n;
+			return id < 64 ? (int)n : -1;
 	return -1;
+}
+
+uint64_t machine_free_blocks(const struct machine *m, int index)
+{
+	uint64_t blocks = m->nodes[index].free_bytes / (LARGE_PAGES * PAGE_BYTES);
+
+	return blocks < m->blocks[index] ? blocks : m->blocks[index];
 }
 
 struct page *machine_page_at(struct machine_guest *g, uint64_t hva)
@@ -57,6 +64,7 @@ void machine_add_node(struct machine *m, int id, bool has_cpu, int rank, uint64_
 	struct host_node *node;
 
 	LOCK(m);
+	m->blocks[m->nnodes] = UINT64_MAX / 2;
 	node = &m->nodes[m->nnodes++];
 	*node = (struct host_node) {
 		.id = id,
@@ -78,6 +86,20 @@ void machine_use_node(struct machine *m, int id, int64_t pages)
 {
 	LOCK(m);
 	machine_node_by_id(m, id)->free_bytes -= (uint64_t)pages * PAGE_BYTES;
+	UNLOCK(m);
+}
+
+void machine_fragment(struct machine *m, int id, uint64_t blocks)
+{
+	LOCK(m);
+	m->blocks[machine_node_index(m, id)] = blocks;
+	UNLOCK(m);
+}
+
+void machine_hide_blocks(struct machine *m, bool hidden)
+{
+	LOCK(m);
+	m->hide_blocks = hidden;
 	UNLOCK(m);
 }
 
@@ -143,6 +165,18 @@ struct machine_guest *machine_add_guest(struct machine *m, const char *name, siz
 	m->guests = g;
 	UNLOCK(m);
 	return g;
+}
+
+void machine_use_hugetlb(struct machine_guest *g, uint64_t page_bytes)
+{
+	LOCK(g->machine);
+	g->hugetlb_pages = page_bytes / PAGE_BYTES;
+	g->maps[0].backing = HOST_BACKING_HUGETLB;
+	g->maps[0].page_bytes = page_bytes;
+	g->maps[0].shared = true;
+	g->maps[0].dev = 1;
+	g->maps[0].ino = (uint64_t)g->pid;
+	UNLOCK(g->machine);
 }
 
 static void guest_free(struct machine_guest *g)
@@ -215,7 +249,7 @@ void machine_touch(struct machine_guest *g, size_t page, bool write)
 	}
 	p->mapped = true;
 	p->accessed = true;
-	if (g->large)
+	if (g->large && !p->small)
 		for (size_t i = page & ~511UL; i < (page | 511) + 1 && i < g->npages; i++) {
 			g->pages[i].mapped |= g->pages[i].node >= 0;
 			g->pages[i].accessed = true;
@@ -262,6 +296,19 @@ void machine_discard(struct machine_guest *g, size_t page)
 	UNLOCK(g->machine);
 }
 
+void machine_break(struct machine_guest *g, size_t page)
+{
+	for (size_t i = page & ~511UL; i < (page | 511) + 1 && i < g->npages; i++)
+		g->pages[i].small = true;
+}
+
+void machine_split(struct machine_guest *g, size_t page)
+{
+	LOCK(g->machine);
+	machine_break(g, page);
+	UNLOCK(g->machine);
+}
+
 void machine_pin(struct machine_guest *g, size_t page, bool pinned)
 {
 	LOCK(g->machine);
@@ -280,6 +327,13 @@ void machine_share(struct machine_guest *g, size_t page, bool shared)
 {
 	LOCK(g->machine);
 	g->pages[page].shared = shared;
+	UNLOCK(g->machine);
+}
+
+void machine_unseen(struct machine_guest *g, size_t page, bool unseen)
+{
+	LOCK(g->machine);
+	g->pages[page].unseen = unseen;
 	UNLOCK(g->machine);
 }
 
@@ -371,6 +425,65 @@ void machine_fail_next_harvest(struct machine_guest *g, int code)
 	UNLOCK(g->machine);
 }
 
+void machine_stall(struct machine_guest *guest, bool stalled)
+{
+	LOCK(guest->machine);
+	guest->stalled = stalled;
+	pthread_cond_broadcast(&guest->machine->awake);
+	UNLOCK(guest->machine);
+}
+
+void machine_stall_find(struct machine *m, bool stalled)
+{
+	LOCK(m);
+	m->find_stalled = stalled;
+	pthread_cond_broadcast(&m->awake);
+	UNLOCK(m);
+}
+
+void machine_slow_find(struct machine *m, uint64_t ns)
+{
+	LOCK(m);
+	m->find_ns = ns;
+	UNLOCK(m);
+}
+
+void machine_change_for_ever(struct machine_guest *guest, bool changing)
+{
+	LOCK(guest->machine);
+	guest->changing = changing;
+	guest->generation++;
+	UNLOCK(guest->machine);
+}
+
+void machine_fail_facts(struct machine_guest *guest, int code)
+{
+	LOCK(guest->machine);
+	guest->fail_facts = code;
+	UNLOCK(guest->machine);
+}
+
+void machine_fail_rescan(struct machine_guest *guest, int code)
+{
+	LOCK(guest->machine);
+	guest->fail_rescan = code;
+	UNLOCK(guest->machine);
+}
+
+void machine_fail_nodes(struct machine *m, bool fails)
+{
+	LOCK(m);
+	m->nodes_fail = fails;
+	UNLOCK(m);
+}
+
+void machine_slow_maps(struct machine_guest *guest, uint64_t ns)
+{
+	LOCK(guest->machine);
+	guest->slow_ns = ns;
+	UNLOCK(guest->machine);
+}
+
 void machine_refuse_access(struct machine_guest *g, const char *why)
 {
 	LOCK(g->machine);
@@ -396,6 +509,7 @@ struct machine *machine_new(void)
 		return NULL;
 	m->host.ops = &machine_ops;
 	pthread_mutex_init(&m->lock, NULL);
+	pthread_cond_init(&m->awake, NULL);
 	m->now_ns = NSEC_PER_SEC;
 	m->kvm = HOST_KVM_PATCHED;
 	m->next_pid = MACHINE_PID_BASE;
@@ -410,6 +524,7 @@ struct machine *machine_free(struct machine *m)
 		next = g->next;
 		guest_free(g);
 	}
+	pthread_cond_destroy(&m->awake);
 	pthread_mutex_destroy(&m->lock);
 	free(m);
 	return NULL;

@@ -23,15 +23,21 @@ struct machine_guest;
  * @moves, @queries: vm_move() with and without a destination; @moved_pages: by it
  * @harvests: calls; @open_vms: opened and not closed; @held_vms: of these not detached
  * @longest_move_bytes: most that one moving call took
+ * @split_blocks: 2 MiB pages that vm_move() broke, as their target had no free block
+ * @looks: free_blocks() calls
  */
 struct machine_counts {
 	uint64_t moves;
 	uint64_t queries;
 	uint64_t moved_pages;
 	uint64_t harvests;
+	uint64_t layouts;
+	uint64_t finds;
 	uint64_t open_vms;
 	uint64_t held_vms;
 	uint64_t longest_move_bytes;
+	uint64_t split_blocks;
+	uint64_t looks;
 };
 
 /** machine_new() - without nodes and guests, at time 1 s; NULL when out of memory */
@@ -52,6 +58,16 @@ void machine_add_node(struct machine *machine, int id, bool has_cpu, int rank, u
 /** machine_use_node() - @pages of a node are taken (or, negative, given back) by others */
 void machine_use_node(struct machine *machine, int id, int64_t pages);
 
+/**
+ * machine_fragment() - of the free memory of a node no more than @blocks are whole blocks of 2 MiB
+ *
+ * Blocks that come to the node use these up, blocks that leave it add to them.
+ */
+void machine_fragment(struct machine *machine, int id, uint64_t blocks);
+
+/** machine_hide_blocks() - nobody can tell how many whole blocks are free on any node */
+void machine_hide_blocks(struct machine *machine, bool hidden);
+
 /** machine_advance() - let time pass */
 void machine_advance(struct machine *machine, uint64_t ns);
 
@@ -65,6 +81,14 @@ void machine_slow_down(struct machine *machine, unsigned int us);
  */
 struct machine_guest *machine_add_guest(struct machine *machine, const char *name, size_t npages,
 					int node, bool large);
+
+/**
+ * machine_use_hugetlb() - its RAM is hugetlbfs of @page_bytes, which moves in such pages
+ *
+ * As with dirty logging on it is mapped by 4 KiB entries, unless the guest was
+ * added as large.
+ */
+void machine_use_hugetlb(struct machine_guest *guest, uint64_t page_bytes);
 
 /** machine_kill() - the process ends; @guest is freed when the last opener has let go of it */
 void machine_kill(struct machine_guest *guest);
@@ -90,6 +114,9 @@ size_t machine_pages_on(struct machine_guest *guest, int node);
 /** machine_discard() - the page becomes a hole, as by a balloon */
 void machine_discard(struct machine_guest *guest, size_t page);
 
+/** machine_split() - the 2 MiB page that holds page @page becomes 512 small ones */
+void machine_split(struct machine_guest *guest, size_t page);
+
 /** machine_pin() - the page cannot be moved while pinned */
 void machine_pin(struct machine_guest *guest, size_t page, bool pinned);
 
@@ -98,6 +125,9 @@ void machine_busy(struct machine_guest *guest, size_t page, bool busy);
 
 /** machine_share() - another process maps the page too, so it does not move with this one */
 void machine_share(struct machine_guest *guest, size_t page, bool shared);
+
+/** machine_unseen() - the page is mapped for the guest without an accessed bit */
+void machine_unseen(struct machine_guest *guest, size_t page, bool unseen);
 
 /** machine_set_allowed() - the process' cpuset, bit n is node n */
 void machine_set_allowed(struct machine_guest *guest, uint64_t nodes);
@@ -135,6 +165,30 @@ int machine_pid(const struct machine_guest *guest);
 
 /** machine_fail_next_harvest() - the next harvest of the guest fails with this negative errno */
 void machine_fail_next_harvest(struct machine_guest *guest, int code);
+
+/** machine_stall() - while stalled, whoever asks what /proc shows of the guest waits */
+void machine_stall(struct machine_guest *guest, bool stalled);
+
+/** machine_stall_find() - while stalled, whoever looks for guests waits */
+void machine_stall_find(struct machine *machine, bool stalled);
+
+/** machine_slow_find() - looking for guests takes @ns of the machine's clock */
+void machine_slow_find(struct machine *machine, uint64_t ns);
+
+/** machine_change_for_ever() - the memslot table is being changed, until told otherwise */
+void machine_change_for_ever(struct machine_guest *guest, bool changing);
+
+/** machine_fail_facts() - the guest's facts cannot be read: this negative errno, or 0 */
+void machine_fail_facts(struct machine_guest *guest, int code);
+
+/** machine_fail_rescan() - the guest's fds cannot be looked at: this negative errno, or 0 */
+void machine_fail_rescan(struct machine_guest *guest, int code);
+
+/** machine_fail_nodes() - the nodes cannot be read while @fails */
+void machine_fail_nodes(struct machine *machine, bool fails);
+
+/** machine_slow_maps() - reading the guest's mappings takes @ns of the machine's clock */
+void machine_slow_maps(struct machine_guest *guest, uint64_t ns);
 
 /** machine_refuse_access() - no access fd for this guest, with this reason */
 void machine_refuse_access(struct machine_guest *guest, const char *why);

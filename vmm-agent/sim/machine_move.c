@@ -5,7 +5,8 @@
  * move_pages(2) as Linux 6.12 does it: a page that cannot be found ends the
  * collected list, a list with a page that cannot move ends the call with a
  * positive count, what follows is left alone with its status unwritten, a
- * target without memory ends it with -ENOMEM, and what moved is unmapped from
+ * target without memory ends it with -ENOMEM, a 2 MiB page for which the target
+ * has no whole block is broken without a word, and what moved is unmapped from
  * the guest.
  */
 #include <errno.h>
@@ -32,15 +33,33 @@ static void page_moves(struct moving *mv, struct page *p)
 	mv->g->machine->counts.moved_pages++;
 }
 
-/* The pages that move with the one at @hva: itself, or its 2 MiB block. */
+/* The pages that move with the one at @hva: itself, or its 2 MiB block, or hugetlbfs page. */
 static void unit_of(struct machine_guest *g, uint64_t hva, size_t *ret_first, size_t *ret_end)
 {
 	size_t page = (hva - machine_hva(g, 0)) / PAGE_BYTES;
+	size_t pages = g->hugetlb_pages			   ? g->hugetlb_pages
+		       : g->large && !g->pages[page].small ? LARGE_PAGES
+							   : 1;
 
-	*ret_first = g->large ? page & ~511UL : page;
-	*ret_end = g->large ? *ret_first + 512 : page + 1;
+	*ret_first = page / pages * pages;
+	*ret_end = *ret_first + pages;
 	if (*ret_end > g->npages)
 		*ret_end = g->npages;
+}
+
+/* A 2 MiB page takes a whole block of the target and leaves one behind, or is broken. */
+static void block_moves(struct moving *mv, size_t first)
+{
+	struct machine *m = mv->g->machine;
+	int to = machine_node_index(m, mv->to->id);
+
+	m->blocks[machine_node_index(m, mv->g->pages[first].node)]++;
+	if (machine_free_blocks(m, to)) {
+		m->blocks[to]--;
+	} else {
+		machine_break(mv->g, first);
+		m->counts.split_blocks++;
+	}
 }
 
 /*
@@ -64,6 +83,9 @@ static long try_list(struct moving *mv, size_t end)
 		}
 		if (mv->to->free_bytes < (last - first) * PAGE_BYTES)
 			return -ENOMEM;
+		if (last - first == LARGE_PAGES && !mv->g->hugetlb_pages &&
+		    mv->g->pages[first].node >= 0)
+			block_moves(mv, first);
 		for (size_t k = first; k < last; k++)
 			if (mv->g->pages[k].node >= 0 && mv->g->pages[k].node != mv->to->id)
 				page_moves(mv, &mv->g->pages[k]);

@@ -56,13 +56,36 @@ static int op_nodes(struct host *host, struct host_node nodes[HOST_MAX_NODES], s
 {
 	struct machine *m = to_machine(host);
 
-	(void)err;
 	LOCK(m);
-	memcpy(nodes, m->nodes, sizeof(m->nodes));
-	*ret_n = m->nnodes;
+	if (m->nodes_fail) {
+		UNLOCK(m);
+		return error_set(err, -EMFILE, "nodes cannot be read");
+	}
+	*ret_n = *ret_left_out = 0;
+	for (size_t n = 0; n < m->nnodes; n++) {
+		if (m->nodes[n].id < 64)
+			nodes[(*ret_n)++] = m->nodes[n];
+		else
+			++*ret_left_out;
+	}
 	UNLOCK(m);
-	*ret_left_out = 0;
 	return 0;
+}
+
+static int op_free_blocks(struct host *host, int node, uint64_t *ret_blocks)
+{
+	struct machine *m = to_machine(host);
+	int index, r = -ENOENT;
+
+	LOCK(m);
+	m->counts.looks++;
+	index = machine_node_index(m, node);
+	if (index >= 0 && !m->hide_blocks) {
+		*ret_blocks = machine_free_blocks(m, index);
+		r = 0;
+	}
+	UNLOCK(m);
+	return r;
 }
 
 static int op_find(struct host *host, struct host_found **ret_found, size_t *ret_n,
@@ -74,6 +97,10 @@ static int op_find(struct host *host, struct host_found **ret_found, size_t *ret
 
 	(void)err;
 	LOCK(m);
+	while (m->find_stalled)
+		pthread_cond_wait(&m->awake, &m->lock);
+	m->now_ns += m->find_ns;
+	m->counts.finds++;
 	for (struct machine_guest *g = m->guests; g; g = g->next)
 		room++;
 	found = calloc(room, sizeof(*found));
@@ -170,12 +197,24 @@ static bool op_vm_has_access(struct host_vm *base)
 	return !g->refuse[0] && g->machine->kvm == HOST_KVM_PATCHED;
 }
 
+static void lock_proc(struct machine_guest *g)
+{
+	LOCK(g->machine);
+	while (g->stalled)
+		pthread_cond_wait(&g->machine->awake, &g->machine->lock);
+}
+
 static int op_vm_slots(struct host_vm *base, struct kvm_access_slot **ret_slots, size_t *ret_n,
 		       uint64_t *ret_generation)
 {
 	struct machine_guest *g = to_vm(base)->guest;
 
 	LOCK(g->machine);
+	g->machine->counts.layouts++;
+	if (g->changing) {
+		UNLOCK(g->machine);
+		return -EAGAIN;
+	}
 	*ret_slots = calloc(g->nslots + 1, sizeof(**ret_slots));
 	memcpy(*ret_slots, g->slots, g->nslots * sizeof(**ret_slots));
 	*ret_n = g->nslots;
@@ -211,11 +250,12 @@ static void harvest_page(struct machine_guest *g, struct kvm_access_harvest *h, 
 		return;
 	put_bit(h->present, h, gfn);
 	h->nr_present++;
-	if (g->large)
+	if (g->large && !p->small)
 		put_bit(h->large, h, gfn);
-	if (mask && bitmap_test(mask, (size_t)p->node))
+	if (mask && (uint32_t)p->node < h->nodemask_bits && bitmap_test(mask, (size_t)p->node))
 		put_bit(h->on_nodes, h, gfn);
-	if (p->accessed) {
+	h->nr_unknown += p->unseen;
+	if (p->accessed && !p->unseen) {
 		put_bit(h->accessed, h, gfn);
 		h->nr_accessed++;
 		if (!(h->flags & KVM_ACCESS_PEEK))
@@ -265,9 +305,28 @@ static int op_vm_harvest(struct host_vm *base, struct kvm_access_harvest *h)
 	return r;
 }
 
-static size_t op_vm_rescan(struct host_vm *base)
+static int op_vm_rescan(struct host_vm *base, size_t *ret_nrings)
 {
-	return to_vm(base)->guest->ring ? 1 : 0;
+	struct machine_guest *g = to_vm(base)->guest;
+	int r;
+
+	lock_proc(g);
+	r = g->fail_rescan;
+	*ret_nrings = g->ring ? 1 : 0;
+	UNLOCK(g->machine);
+	return r;
+}
+
+static bool op_process_runs(struct host *host, int pid, uint64_t start_time)
+{
+	struct machine *m = to_machine(host);
+	bool found = false;
+
+	LOCK(m);
+	for (struct machine_guest *g = m->guests; g; g = g->next)
+		found |= !g->dead && g->pid == pid && (uint64_t)pid * 7 == start_time;
+	UNLOCK(m);
+	return found;
 }
 
 static int op_vm_ring_copy(struct host_vm *base, size_t vcpu, struct host_ring_entry *entries,
@@ -290,7 +349,8 @@ static int op_vm_maps(struct host_vm *base, struct host_mapping **ret_maps, size
 	struct machine_guest *g = to_vm(base)->guest;
 
 	(void)err;
-	LOCK(g->machine);
+	lock_proc(g);
+	g->machine->now_ns += g->slow_ns;
 	*ret_maps = calloc(g->nmaps + 1, sizeof(**ret_maps));
 	memcpy(*ret_maps, g->maps, g->nmaps * sizeof(**ret_maps));
 	*ret_n = g->nmaps;
@@ -331,9 +391,9 @@ static int op_vm_node_totals(struct host_vm *base, uint64_t pages[HOST_MAX_NODES
 	struct machine_guest *g = to_vm(base)->guest;
 
 	memset(pages, 0, HOST_MAX_NODES * sizeof(*pages));
-	LOCK(g->machine);
+	lock_proc(g);
 	for (size_t i = 0; i < g->npages; i++)
-		if (g->pages[i].node >= 0)
+		if (g->pages[i].node >= 0 && g->pages[i].node < 64)
 			pages[machine_node_index(g->machine, g->pages[i].node)]++;
 	UNLOCK(g->machine);
 	return 0;
@@ -345,9 +405,11 @@ static int op_vm_facts(struct host_vm *base, struct host_facts *ret_facts)
 	struct machine_guest *g = vm->guest;
 	int r = 0;
 
-	LOCK(g->machine);
+	lock_proc(g);
 	if (g->dead || vm->detached) {
 		r = -ESRCH;
+	} else if (g->fail_facts) {
+		r = g->fail_facts;
 	} else {
 		*ret_facts = g->facts;
 		memset(ret_facts->vcpu_nodes, 0, sizeof(ret_facts->vcpu_nodes));
@@ -368,6 +430,7 @@ const struct host_ops machine_ops = {
 	.sleep_ns = op_sleep_ns,
 	.kvm = op_kvm,
 	.nodes = op_nodes,
+	.free_blocks = op_free_blocks,
 	.find = op_find,
 	.vm_open = op_vm_open,
 	.vm_close = op_vm_close,
@@ -377,6 +440,7 @@ const struct host_ops machine_ops = {
 	.vm_has_access = op_vm_has_access,
 	.vm_slots = op_vm_slots,
 	.vm_harvest = op_vm_harvest,
+	.process_runs = op_process_runs,
 	.vm_rescan = op_vm_rescan,
 	.vm_ring_copy = op_vm_ring_copy,
 	.vm_maps = op_vm_maps,

@@ -22,6 +22,8 @@ struct page {
 	bool pinned;
 	bool busy;
 	bool shared; /* mapped by another process too */
+	bool unseen; /* mapped for the guest without an accessed bit */
+	bool small;  /* of a block that was broken: it moves alone */
 };
 
 /** struct machine_guest - a process with a guest */
@@ -34,6 +36,7 @@ struct machine_guest {
 	int death_fd;
 	size_t open_vms;
 	bool large;
+	uint64_t hugetlb_pages; /* of 4 KiB in one of its pages; 0: no hugetlbfs */
 	size_t npages;
 	struct page *pages;
 	int first_touch;
@@ -48,6 +51,10 @@ struct machine_guest {
 	size_t ring_entries, ring_head;
 	int fail_harvest;
 	bool die_in_harvest, die_in_move;
+	bool stalled;
+	uint64_t slow_ns;
+	bool changing;
+	int fail_facts, fail_rescan;
 	char refuse[128];
 };
 
@@ -63,10 +70,16 @@ struct machine_vm {
 struct machine {
 	struct host host;
 	pthread_mutex_t lock;
+	pthread_cond_t awake; /* when a stalled guest is let go on */
+	bool nodes_fail;
+	bool find_stalled;
+	uint64_t find_ns;
 	uint64_t now_ns;
 	unsigned int sleep_us;
 	enum host_kvm kvm;
 	struct host_node nodes[HOST_MAX_NODES];
+	uint64_t blocks[HOST_MAX_NODES]; /* whole ones that are free, at most */
+	bool hide_blocks;
 	size_t nnodes;
 	struct machine_guest *guests;
 	int next_pid;
@@ -93,8 +106,14 @@ static inline struct machine_vm *to_vm(struct host_vm *vm)
 struct host_node *machine_node_by_id(struct machine *m, int id);
 int machine_node_index(const struct machine *m, int id);
 
+/** machine_free_blocks() - whole blocks of 2 MiB that are free on the node with this index */
+uint64_t machine_free_blocks(const struct machine *m, int index);
+
 /** machine_page_at() - the page of guest RAM at @hva, NULL if it is none */
 struct page *machine_page_at(struct machine_guest *g, uint64_t hva);
+
+/** machine_break() - the 2 MiB page that holds page @page becomes 512 small ones */
+void machine_break(struct machine_guest *g, size_t page);
 
 /** machine_guest_dies() - the process ends */
 void machine_guest_dies(struct machine_guest *g);
