@@ -122,6 +122,7 @@ class Daemon:
         os.chmod(self.dir, 0o777)
         self.socket = self.dir + "/vmtier.sock"
         self.hook_socket = self.dir + "/hook.sock"
+        self.state_dir = self.dir + "/guests"
         self.log = self.dir + "/log"
         self.wrap = list(wrap)
         self.process = None
@@ -148,7 +149,8 @@ class Daemon:
     def arguments(self):
         """the command line"""
         return [VMTIERD, "--config", self.dir + "/conf", "--policy-dir", self.dir + "/policy.d",
-                "--socket", self.socket, "--hook-socket", self.hook_socket]
+                "--state-dir", self.state_dir, "--socket", self.socket,
+                "--hook-socket", self.hook_socket]
 
     def start(self):
         """and wait until it answers"""
@@ -220,12 +222,27 @@ class Daemon:
         """a guest, or None"""
         return self.ask("show", domain=name).get("guest")
 
-    def ctl(self, *args, wrap=()):
+    def ctl(self, *args, wrap=(), stdin=None):
         """vmtierctl: exit code, stdout, stderr"""
         done = subprocess.run([*wrap, VMTIERCTL, "--socket", self.socket, "--hook-socket",
                                self.hook_socket, *args], capture_output=True, text=True,
-                              timeout=60, check=False)
+                              input=stdin, timeout=60, check=False)
         return done.returncode, done.stdout, done.stderr
+
+    def notify(self, name, policy):
+        """as libvirt's hook does: the domain has this policy in its metadata"""
+        xml = (f"<domain><name>{name}</name><metadata><policy xmlns='urn:vmtier:policy:1'>"
+               f"{policy}</policy></metadata></domain>")
+        code, _, said = self.ctl("notify", name, "started", "begin", "-", stdin=xml)
+        check(code == 0, "vmtierctl notify is heard", said)
+
+    def kept(self):
+        """the files of guests, by name"""
+        found = {}
+        for name in os.listdir(self.state_dir):
+            with open(f"{self.state_dir}/{name}", encoding="utf-8") as file:
+                found[name] = file.read()
+        return found
 
     def wait(self, name, what, seconds, holds):
         """until a guest is there and holds(guest) is true: the guest"""

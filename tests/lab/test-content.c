@@ -3,6 +3,9 @@
  * A guest's memory goes to the other node and back while the guest runs, by the
  * agent's own batches over the real host, and every byte of it stays.
  *
+ * It also shows where pages of 2 MiB come from on the other node, and that none
+ * is moved where the kernel would split it.
+ *
  * The guest is one of vmm.c, in a process of its own: one vCPU keeps writing a
  * part of RAM, another keeps reading a part and adds it up, and its VMM knows
  * every byte.  Needs two nodes, a KVM with the access fd, and vmm beside it.
@@ -25,12 +28,15 @@
 #include "agent/guest.h"
 #include "base/cleanup.h"
 #include "base/units.h"
+#include "discover/layout.h"
+#include "fragment.h"
 #include "host/host.h"
 #include "migrate/batch.h"
 #include "tiny-access.h"
 #include "tiny.h"
 
 #define PAGES 2048
+#define LARGE (PAGES / LARGE_PAGES)
 #define TRIPS 10
 
 /* Frames that nobody ever touched: frame 0, and ends of the vCPUs' lists. */
@@ -46,6 +52,10 @@ struct fixture {
 	pid_t pid;
 	FILE *to;
 	FILE *from;
+	struct outcome outcome; /* of the last batch */
+	unsigned long pool_was[2];
+	bool pool_changed;
+	pid_t fragmenter;
 };
 
 /* The VMM */
@@ -104,6 +114,7 @@ static struct guest *adopt(struct fixture *f)
 	struct error source = {0}, err = {0};
 	struct host_found it = {0};
 	struct host_vm *vm = NULL;
+	struct memmap *map = NULL;
 	struct guest *guest;
 	size_t n = 0;
 
@@ -116,7 +127,8 @@ static struct guest *adopt(struct fixture *f)
 	assert_string_equal(source.text, "");
 	guest = guest_new(1, &it, vm);
 	assert_non_null(guest);
-	assert_int_equal(guest_read_layout(guest, f->nnodes, 1, UINT64_MAX / 4), 0);
+	assert_int_equal(layout_read(vm, UINT64_MAX / 4, &map, NULL), 0);
+	assert_int_equal(guest_adopt_layout(guest, map, f->nnodes, 1), 0);
 	assert_int_equal(guest->map->ram_pages, PAGES);
 	return guest;
 }
@@ -135,6 +147,7 @@ static struct batch *all_of_it(const struct guest *guest, int node, size_t unit_
 			.hva = area->hva + i * PAGE_BYTES,
 			.index = area->index + i,
 			.pages = unit_pages,
+			.from_pool = area->page_bytes != 0,
 			.node = -1,
 		};
 	batch->pages = area->npages;
@@ -153,10 +166,12 @@ static uint64_t move_all(struct fixture *f, int node, size_t unit_pages)
 	pace_init(&pace, 0, now_ns);
 	pace_init(&host_pace, 0, now_ns);
 	batch->lane = &f->guest->lane;
+	batch->epoch = atomic_load(&batch->lane->epoch);
 	batch->pace = &pace;
 	batch->host_pace = &host_pace;
 	atomic_fetch_add(&batch->lane->queued_pages[batch->direction], batch->pages);
 	batch_carry_out(batch, &keep_going);
+	f->outcome = batch->outcome;
 	return PAGES - batch->outcome.moved_pages - batch->outcome.there_pages -
 	       batch->outcome.failed_pages[CAUSE_NOT_MAPPED];
 }
@@ -202,6 +217,47 @@ static unsigned long huge_kib(const struct fixture *f)
 	return 0;
 }
 
+/* Pages of 2 MiB that a node's pool has, or has free. */
+static unsigned long pool(int node, const char *what)
+{
+	_cleanup_(fclosep) FILE *file = NULL;
+	unsigned long n = 0;
+	char path[128];
+
+	snprintf(path, sizeof(path),
+		 "/sys/devices/system/node/node%d/hugepages/hugepages-2048kB/%s_hugepages", node,
+		 what);
+	file = fopen(path, "re");
+	if (!file || fscanf(file, "%lu", &n) != 1)
+		fail_msg("%s cannot be read", path);
+	return n;
+}
+
+static void set_pool(int node, unsigned long n)
+{
+	FILE *file;
+	char path[128];
+
+	snprintf(path, sizeof(path),
+		 "/sys/devices/system/node/node%d/hugepages/hugepages-2048kB/nr_hugepages", node);
+	file = fopen(path, "we");
+	assert_non_null(file);
+	fprintf(file, "%lu", n);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* Pools of both nodes as the test wants them, until it ends. */
+static void set_pools(struct fixture *f, unsigned long on_0, unsigned long on_1)
+{
+	f->pool_was[0] = pool(0, "nr");
+	f->pool_was[1] = pool(1, "nr");
+	f->pool_changed = true;
+	set_pool(0, on_0);
+	set_pool(1, on_1);
+	assert_int_equal(pool(0, "free"), on_0);
+	assert_int_equal(pool(1, "free"), on_1);
+}
+
 /*
  * Until both vCPUs have gone through their pages once more; the vCPU that reads
  * ends at the first sum that is wrong, and "rounds" says so.
@@ -218,11 +274,9 @@ static long long let_it_run(struct fixture *f)
 	return now[0] - was[0] + now[1] - was[1];
 }
 
-/* There and back, with the guest at work; what it does goes on in between. */
-static void travel(struct fixture *f, const char *backing, size_t unit_pages)
+/* A guest that writes and reads from now on. */
+static void set_to_work(struct fixture *f, const char *backing)
 {
-	long long rounds = 0;
-
 	start_vmm(f, backing);
 	answer(f, "start");
 	tell(f, "fill 0x5eed");
@@ -231,6 +285,21 @@ static void travel(struct fixture *f, const char *backing, size_t unit_pages)
 	tell(f, "busy 0 written write 1");
 	tell(f, "busy 1 reads read 1");
 	f->guest = adopt(f);
+}
+
+static void assert_nothing_lost(struct fixture *f)
+{
+	tell(f, "idle 0");
+	tell(f, "idle 1");
+	assert_int_equal(tell(f, "verify"), 0);
+}
+
+/* There and back, with the guest at work; what it does goes on in between. */
+static void travel(struct fixture *f, const char *backing, size_t unit_pages)
+{
+	long long rounds = 0;
+
+	set_to_work(f, backing);
 	for (int trip = 0; trip < TRIPS; trip++) {
 		for (int node = 1; node >= 0; node--) {
 			move_all_for_sure(f, node, unit_pages);
@@ -238,9 +307,7 @@ static void travel(struct fixture *f, const char *backing, size_t unit_pages)
 			rounds += let_it_run(f);
 		}
 	}
-	tell(f, "idle 0");
-	tell(f, "idle 1");
-	assert_int_equal(tell(f, "verify"), 0);
+	assert_nothing_lost(f);
 	print_message("# %lld rounds of the guest during %d trips\n", rounds, TRIPS);
 }
 
@@ -260,6 +327,80 @@ static void in_pages_of_2_mib_that_stay_whole(void **state)
 static void in_shared_memory(void **state)
 {
 	travel(*state, "memfd", 1);
+}
+
+static void in_pages_of_hugetlbfs(void **state)
+{
+	struct fixture *f = *state;
+
+	set_pools(f, LARGE, LARGE);
+	travel(f, "hugetlb", LARGE_PAGES);
+	assert_int_equal(f->guest->map->areas[0].page_bytes, LARGE_PAGES * PAGE_BYTES);
+	/* All came from the pools: neither has grown or shrunk. */
+	assert_int_equal(pool(0, "nr"), LARGE);
+	assert_int_equal(pool(1, "nr"), LARGE);
+}
+
+static void an_empty_pool_takes_from_the_free_memory_of_its_node(void **state)
+{
+	struct fixture *f = *state;
+
+	set_pools(f, LARGE, 0);
+	set_to_work(f, "hugetlb");
+	move_all_for_sure(f, 1, LARGE_PAGES);
+	assert_all_on(f, 1);
+	assert_int_equal(pool(0, "nr"), 0);
+	assert_int_equal(pool(1, "nr"), LARGE);
+	let_it_run(f);
+	assert_nothing_lost(f);
+}
+
+static void an_empty_pool_without_free_memory_is_no_memory(void **state)
+{
+	struct fixture *f = *state;
+
+	set_pools(f, LARGE, 2);
+	set_to_work(f, "hugetlb");
+	assert_int_equal(fragment_start(1, &f->fragmenter), 0);
+	for (int tries = 0; tries < 20 && f->outcome.there_pages < 2 * LARGE_PAGES; tries++)
+		move_all(f, 1, LARGE_PAGES);
+	/* The last batch found two in place, tried the others in one call, and gave up. */
+	assert_int_equal(f->outcome.there_pages, 2 * LARGE_PAGES);
+	assert_int_equal(f->outcome.failed_pages[CAUSE_NO_MEMORY], PAGES - 2 * LARGE_PAGES);
+	assert_int_equal(f->outcome.calls, 1);
+	let_it_run(f);
+	assert_nothing_lost(f);
+}
+
+static uint64_t blocks_of(struct fixture *f, int node)
+{
+	uint64_t blocks = UINT64_MAX;
+
+	assert_int_equal(f->host->ops->free_blocks(f->host, node, &blocks), 0);
+	return blocks;
+}
+
+static void pages_of_2_mib_stay_whole_where_the_target_is_in_pieces(void **state)
+{
+	struct fixture *f = *state;
+	unsigned long huge;
+
+	set_to_work(f, "thp");
+	huge = huge_kib(f);
+	assert_true(huge >= PAGES * 4);
+	assert_true(blocks_of(f, 1) > BATCH_SPARE_BLOCKS + LARGE);
+	assert_int_equal(fragment_start(1, &f->fragmenter), 0);
+	assert_true(blocks_of(f, 1) <= BATCH_SPARE_BLOCKS);
+	move_all(f, 1, LARGE_PAGES);
+	assert_int_equal(f->outcome.failed_pages[CAUSE_NO_HUGE_PAGE], PAGES);
+	assert_int_equal(f->outcome.calls, 0);
+	assert_all_on(f, 0);
+	assert_int_equal(huge_kib(f), huge);
+	assert_nothing_lost(f);
+	/* What would have come of it: the same without a look, by the VMM itself. */
+	tell(f, "place ram 1");
+	assert_int_equal(huge_kib(f), 0);
+	assert_int_equal(tell(f, "verify"), 0);
 }
 
 static int setup(void **state)
@@ -282,6 +423,11 @@ static int teardown(void **state)
 		kill(f->pid, SIGKILL);
 		waitpid(f->pid, NULL, 0);
 	}
+	fragment_stop(f->fragmenter);
+	if (f->pool_changed) {
+		set_pool(0, f->pool_was[0]);
+		set_pool(1, f->pool_was[1]);
+	}
 	if (f->to)
 		fclose(f->to);
 	if (f->from)
@@ -299,6 +445,10 @@ int main(int argc, char **argv)
 		test(in_pages_of_4_kib),
 		test(in_pages_of_2_mib_that_stay_whole),
 		test(in_shared_memory),
+		test(in_pages_of_hugetlbfs),
+		test(an_empty_pool_takes_from_the_free_memory_of_its_node),
+		test(an_empty_pool_without_free_memory_is_no_memory),
+		test(pages_of_2_mib_stay_whole_where_the_target_is_in_pieces),
 	};
 	char *slash = argc ? strrchr(argv[0], '/') : NULL;
 

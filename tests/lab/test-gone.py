@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""VMMs that are killed at any moment."""
+"""VMMs that are killed at any moment, and processes that hold the VM of another."""
 
+import ctypes
 import os
 import random
+import signal
 import time
 
 from daemon import Daemon, Vmm, check, main, test, wait_for
@@ -14,6 +16,8 @@ SECONDS_SHOWN = 10  # vmtierd shows it for 5 s; the rest is for a slow lab
 # A call of move_pages(2) keeps the process' memory, and with it the mappings of its vCPUs,
 # until it returns: 20 ms for 64 MiB on real hardware, seconds in the lab.
 SECONDS_OF_A_CALL = 10
+
+SYS_PIDFD_GETFD = 438
 
 
 def busy_guest(name):
@@ -91,6 +95,76 @@ def a_vmm_that_ends_by_itself_is_gone_too():
     guest.quit()
     daemon.wait("leaves", "is shown as gone", 2, lambda g: g["state"] == "gone" and g["pid"] == 0)
     wait_for("it is dropped", SECONDS_SHOWN, lambda: daemon.show("leaves") is None)
+
+
+def borrow_vm(guest):
+    """its VM fd, for this process, whose pid is lower: vmtierd meets it first"""
+    directory = f"/proc/{guest.pid}/fd"
+    number = next(int(fd) for fd in os.listdir(directory)
+                  if os.readlink(f"{directory}/{fd}") == "anon_inode:kvm-vm")
+    pidfd = os.pidfd_open(guest.pid)
+    fd = ctypes.CDLL(None, use_errno=True).syscall(SYS_PIDFD_GETFD, pidfd, number, 0)
+    os.close(pidfd)
+    check(fd >= 0, "a VM fd can be borrowed", os.strerror(ctypes.get_errno()))
+    return fd
+
+
+def check_names(daemon, *names):
+    """that these are all guests there are, for some scans"""
+    for _ in range(20):
+        seen = [guest["name"] for guest in daemon.status()["guests"]]
+        check(sorted(seen) == sorted(names), "each VM is one guest, that of its owner", seen)
+        time.sleep(0.1)
+
+
+def refusals(daemon, pid, owner):
+    """how often the log says so"""
+    return daemon.said().count(f"process {pid} holds a VM whose memory belongs to process {owner}")
+
+
+@test
+def who_only_holds_the_vm_of_another_process_is_no_guest():
+    guest = busy_guest("forked")
+    forks = [guest.number("fork")]
+    fd = borrow_vm(guest)
+    try:
+        daemon = Daemon()
+        daemon.wait("forked", "is active", 30, lambda g: g["state"] == "active")
+        forks.append(guest.number("fork"))  # when the accessed bits have their owner
+        wait_for("it is met", 10, lambda: refusals(daemon, forks[1], guest.pid))
+        check_names(daemon, "anchor", "forked")
+        for pid in (os.getpid(), *forks):
+            said = refusals(daemon, pid, guest.pid)
+            check(said == 1, "that it is left alone, and why, is said once", pid, said)
+        check("already clears" not in daemon.said(), "nobody else owns the accessed bits")
+    finally:
+        os.close(fd)
+        for pid in forks:
+            os.kill(pid, signal.SIGKILL)
+    seen = daemon.wait_passes("forked", 3)
+    check(seen["state"] == "active" and seen["pid"] == guest.pid, "the guest goes on", seen)
+    check_names(daemon, "anchor", "forked")
+
+
+@test
+def a_vmm_that_is_killed_is_gone_even_if_a_fork_keeps_its_vm():
+    daemon = Daemon()
+    wait_for("the anchor is adopted", 20, lambda: daemon.show("anchor"))
+    before = traces_in(daemon)
+    guest = busy_guest("survived")
+    fork = guest.number("fork")
+    try:
+        daemon.wait("survived", "is active", 30, lambda g: g["state"] == "active")
+        wait_for("the fork is met", 10, lambda: refusals(daemon, fork, guest.pid))
+        guest.kill()
+        wait_for("vmtierd holds nothing of it", 1, lambda: traces_in(daemon) == before)
+        daemon.wait("survived", "is shown as gone", 1, lambda g: g["state"] == "gone")
+        wait_for("it is dropped", SECONDS_SHOWN, lambda: daemon.show("survived") is None)
+        check_names(daemon, "anchor")
+        check(vms_of(guest.pid), "the fork has kept the VM, or the rest proves nothing")
+    finally:
+        os.kill(fork, signal.SIGKILL)
+    wait_for("the VM is destroyed", SECONDS_OF_A_CALL, lambda: not vms_of(guest.pid))
 
 
 main()

@@ -9,6 +9,9 @@ not move.
 
 import json
 import os
+import subprocess
+import sys
+import time
 
 from daemon import BUILD, Daemon, Vmm, check, main, test, wait_for
 
@@ -267,6 +270,48 @@ def no_name_breaks_lists_metrics_or_policies():
     check(code == 0, "metrics work", said)
     series = [line for line in text.splitlines() if line.startswith("vmtier_domain_passes_total{")]
     check(len(series) == len(seen) == len(set(series)), "one series each", series)
+
+
+# Each opens as many files as it may, and its VM, if it had one, would be among the first.
+MANY_FDS = """
+import os, resource, sys, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (20000, 20000))
+os.setuid(65534)
+fds = 3
+try:
+    while True:
+        fds = os.dup(0)
+except OSError:
+    print(fds, flush=True)
+time.sleep(1000)
+"""
+
+
+@test
+def users_with_very_many_fds_stop_no_pass_and_no_hook():
+    guest = honest_guest()
+    daemon = Daemon({"daemon": {"scan_ms": 100}})
+    daemon.wait("honest", "is active", 20, lambda g: g["state"] == "active")
+    crowd = [subprocess.Popen([sys.executable, "-c", MANY_FDS], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, text=True) for _ in range(12)]
+    try:
+        for process in crowd:
+            check(int(process.stdout.readline()) > 19000, "it has many fds")
+        began, passes = time.monotonic(), daemon.show("honest")["passes"]
+        slowest = 0
+        while time.monotonic() < began + 10:
+            asked = time.monotonic()
+            daemon.notify("honest", "<mode>tier</mode>")
+            slowest = max(slowest, time.monotonic() - asked)
+        passes = daemon.show("honest")["passes"] - passes
+        print(f"# {passes} passes in 10 s, at a period of 0.2 s; slowest answer {slowest:.2f} s")
+        check(passes >= 25, "passes keep their pace", passes)
+    finally:
+        for process in crowd:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+    check_honest(daemon, guest)
 
 
 main()

@@ -22,6 +22,10 @@
 #define LARGE_BYTES MIB(2)
 #define GIANT_BYTES MIB(1024)
 
+#ifndef MFD_HUGE_2MB
+#define MFD_HUGE_2MB (21U << 26)
+#endif
+
 #ifndef MAP_HUGE_1GB
 #define MAP_HUGE_1GB (30 << 26)
 #endif
@@ -45,10 +49,12 @@ static uint8_t *reserve_aligned(size_t bytes, size_t align)
 
 static int map_over(struct tiny_memory *m, size_t bytes)
 {
+	bool large = m->backing == TINY_HUGETLB_2M;
 	int flags = MAP_FIXED;
 
-	if (m->backing == TINY_MEMFD) {
-		m->fd = memfd_create("tiny", MFD_CLOEXEC);
+	if (m->backing == TINY_MEMFD || large) {
+		m->fd = memfd_create("tiny",
+				     MFD_CLOEXEC | (large ? MFD_HUGETLB | MFD_HUGE_2MB : 0));
 		if (m->fd < 0 || ftruncate(m->fd, (off_t)bytes) < 0)
 			return -errno;
 		flags |= MAP_SHARED;
@@ -57,7 +63,7 @@ static int map_over(struct tiny_memory *m, size_t bytes)
 	}
 	if (m->backing == TINY_HUGETLB_1G)
 		flags |= MAP_HUGETLB | MAP_HUGE_1GB;
-	else
+	else if (!large) /* the pool is reserved now, so that no touch is a SIGBUS */
 		flags |= MAP_NORESERVE;
 	if (mmap(m->base, bytes, PROT_READ | PROT_WRITE, flags, m->fd, 0) == MAP_FAILED)
 		return -errno;
@@ -101,7 +107,7 @@ int tiny_memory_init(struct tiny_memory *m, enum tiny_backing backing, size_t pa
 
 	if (!pages || backing >= _TINY_BACKING_MAX)
 		return -EINVAL;
-	if ((backing == TINY_ANON_THP || backing == TINY_HUGETLB_1G) && bytes % align)
+	if (backing != TINY_ANON_4K && backing != TINY_MEMFD && bytes % align)
 		return -EINVAL;
 	*m = (struct tiny_memory) {.pages = pages, .backing = backing, .fd = -1};
 	m->base = reserve_aligned(bytes, align);

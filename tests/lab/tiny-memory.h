@@ -14,12 +14,14 @@
  * @TINY_ANON_4K: private memory, MADV_NOHUGEPAGE
  * @TINY_ANON_THP: private memory, all of it in 2 MiB pages
  * @TINY_MEMFD: shared memory of 4 KiB pages, as with vhost-user
+ * @TINY_HUGETLB_2M: shared memory of 2 MiB pages from the pool, which the test has to fill
  * @TINY_HUGETLB_1G: pages of 1 GiB from the pool, which the test has to fill
  */
 enum tiny_backing {
 	TINY_ANON_4K,
 	TINY_ANON_THP,
 	TINY_MEMFD,
+	TINY_HUGETLB_2M,
 	TINY_HUGETLB_1G,
 	_TINY_BACKING_MAX,
 };
@@ -32,7 +34,7 @@ enum tiny_backing {
  * @base: start, aligned to 2 MiB, or 1 GiB with TINY_HUGETLB_1G
  * @pages: of 4 KiB
  * @backing: its kind
- * @fd: the memfd of TINY_MEMFD, else -1
+ * @fd: the memfd of TINY_MEMFD and TINY_HUGETLB_2M, else -1
  */
 struct tiny_memory {
 	uint8_t *base;

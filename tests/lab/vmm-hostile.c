@@ -16,6 +16,7 @@
  *	show-huge SET PAGES		more than there can be, not populated
  *	remap SET FIRST PID FD		map theirs over RAM from frame FIRST on
  *	remap-file SET FIRST PATH	map a file, shared, over RAM from frame FIRST on
+ *	fork				a child that has all its fds and does nothing: its pid
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -199,6 +200,26 @@ static int cmd_remap_file(struct vmm *v, char **arg)
 	return name_frames(v, arg[0], first, pages);
 }
 
+/* A child that outlives its test ends all the same. */
+#define FORK_LIVES_S 120
+
+static int cmd_fork(struct vmm *v, char **arg)
+{
+	pid_t pid = fork();
+
+	(void)v;
+	(void)arg;
+	if (pid < 0)
+		return -errno;
+	if (pid)
+		return vmm_ok_number(pid);
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		close(fd); /* whoever waits for the end of the VMM waits for these */
+	alarm(FORK_LIVES_S);
+	for (;;)
+		pause();
+}
+
 const struct vmm_command vmm_hostile_commands[] = {
 	{"scribble", 2, cmd_scribble},
 	{"hold", 2, cmd_hold},
@@ -212,5 +233,6 @@ const struct vmm_command vmm_hostile_commands[] = {
 	{"show-huge", 2, cmd_show_huge},
 	{"remap", 4, cmd_remap},
 	{"remap-file", 3, cmd_remap_file},
+	{"fork", 0, cmd_fork},
 	{NULL, 0, NULL},
 };

@@ -28,15 +28,19 @@
  *	collect VCPU			take all out of its dirty ring: entries
  *	reset				give them back to KVM: entries
  *	tables VCPU SET			pages that "touch VCPU SET write" writes in all
+ *	open PATH			have a file or device open: its fd
+ *	close FD			end that
  *
  * vmm-hostile.c has more.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/bitmap.h"
 #include "base/cleanup.h"
@@ -194,6 +198,22 @@ static int cmd_tables(struct vmm *v, char **arg)
 	return vmm_ok_number((int64_t)bitmap_count(map, v->t->map_pages));
 }
 
+/* Devices */
+
+static int cmd_open(struct vmm *v, char **arg)
+{
+	int fd = open(arg[0], O_RDWR | O_CLOEXEC);
+
+	(void)v;
+	return fd < 0 ? -errno : vmm_ok_number(fd);
+}
+
+static int cmd_close(struct vmm *v, char **arg)
+{
+	(void)v;
+	return close((int)vmm_number(arg[0])) < 0 ? -errno : vmm_ok();
+}
+
 /* Places */
 
 static int cmd_nodes(struct vmm *v, char **arg)
@@ -247,7 +267,8 @@ static const struct vmm_command commands[] = {
 	{"touch", 3, cmd_touch},   {"busy", 4, cmd_busy},     {"idle", 1, cmd_idle},
 	{"rounds", 1, cmd_rounds}, {"nodes", 1, cmd_nodes},   {"place", 2, cmd_place},
 	{"mark", 1, cmd_mark},	   {"moved", 1, cmd_moved},   {"collect", 1, cmd_collect},
-	{"reset", 0, cmd_reset},   {"tables", 2, cmd_tables}, {NULL, 0, NULL},
+	{"reset", 0, cmd_reset},   {"tables", 2, cmd_tables}, {"open", 1, cmd_open},
+	{"close", 1, cmd_close},   {NULL, 0, NULL},
 };
 
 static const struct vmm_command *find(const struct vmm_command *table, const char *name)
@@ -297,6 +318,7 @@ static int backing_of(const char *word, enum tiny_backing *ret_backing)
 		[TINY_ANON_4K] = "4k",
 		[TINY_ANON_THP] = "thp",
 		[TINY_MEMFD] = "memfd",
+		[TINY_HUGETLB_2M] = "hugetlb",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -340,9 +362,8 @@ int main(int argc, char **argv)
 	int r = parse(argc, argv, &options);
 
 	if (r) {
-		fputs("usage: vmm -name NAME [-pages N] [-reach N] [-backing 4k|thp|memfd] [-node "
-		      "N] "
-		      "[-smp N] [-ring BYTES]\n",
+		fputs("usage: vmm -name NAME [-pages N] [-reach N] [-backing "
+		      "4k|thp|memfd|hugetlb] [-node N] [-smp N] [-ring BYTES]\n",
 		      stderr);
 		return 2;
 	}
