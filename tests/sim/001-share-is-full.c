@@ -26,17 +26,11 @@ static void a_new_hot_set_takes_the_place_of_the_old_one(void **state)
 	sim.check = share_is_kept;
 	sim.check_ctx = g;
 	sim_start(&sim);
-	for (int pass = 0; pass < 6; pass++) {
-		hot_set_touch(&old, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &old, 6);
 	assert_int_equal(hot_set_on(&old, g, DRAM), old.n);
 	before = machine_counts(sim.machine).moved_pages;
 
-	for (int pass = 0; pass < 12; pass++) {
-		hot_set_touch(&new, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &new, 12);
 
 	assert_true(hot_set_on(&new, g, DRAM) >= new.n * 95 / 100);
 	/* As many out as in, and none twice. */
@@ -61,16 +55,10 @@ static void a_hot_set_larger_than_the_share_does_not_ping_pong(void **state)
 	sim.check = share_is_kept;
 	sim.check_ctx = g;
 	sim_start(&sim);
-	for (int pass = 0; pass < 8; pass++) {
-		hot_set_touch(&hot, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &hot, 8);
 	assert_int_equal(machine_pages_on(g, DRAM), SHARE);
 	before = machine_counts(sim.machine).moved_pages;
-	for (int pass = 0; pass < 20; pass++) {
-		hot_set_touch(&hot, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &hot, 20);
 	assert_int_equal(machine_counts(sim.machine).moved_pages, before);
 	hot_set_free(&hot);
 	sim_close(&sim);

@@ -14,10 +14,7 @@ static void run(struct sim *sim, const char *mode, size_t *ret_hot)
 	g = machine_add_guest(sim->machine, "db1", PAGES, CXL, false);
 	sim_policy(sim, "db1", mode, 0);
 	sim_start(sim);
-	for (int pass = 0; pass < 10; pass++) {
-		hot_set_touch(&hot, g, &sim->dice, 0);
-		sim_period(sim);
-	}
+	sim_run(sim, g, &hot, 10);
 	*ret_hot = hot.n;
 	hot_set_free(&hot);
 }

@@ -60,10 +60,7 @@ static void run(enum moment moment)
 	assert_int_equal(machine_counts(sim.machine).held_vms, 1);
 	assert_int_equal(report.dir[DIRECTION_PROMOTE].queued_pages, 0);
 	assert_int_equal(report.dir[DIRECTION_PROMOTE].inflight_pages, 0);
-	for (int pass = 0; pass < 4; pass++) {
-		hot_set_touch(&hot, other, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, other, &hot, 4);
 	assert_false(sim_report(&sim, "db1", &report));
 	assert_int_equal(machine_counts(sim.machine).open_vms, 1);
 	/* And the other one noticed nothing. */

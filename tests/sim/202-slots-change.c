@@ -36,10 +36,7 @@ static void heat_follows_its_pages_to_their_new_indices(void **state)
 	for (size_t i = 0; i < hot.n; i++)
 		upper_hot += hot.page[i] >= HALF;
 	sim_start(&sim);
-	for (int pass = 0; pass < 5; pass++) {
-		hot_set_touch(&hot, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &hot, 5);
 	dram_before = machine_pages_on(g, DRAM);
 	assert_int_equal(dram_before, upper_hot);
 	assert_true(sim_report(&sim, "db1", &report));
@@ -59,10 +56,7 @@ static void heat_follows_its_pages_to_their_new_indices(void **state)
 	assert_int_equal(report.hot_dram_pages, upper_hot);
 	assert_int_equal(report.node_pages[DRAM], dram_before);
 	machine_set_facts(g, false, false, false);
-	for (int pass = 0; pass < 5; pass++) {
-		hot_set_touch(&hot, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &hot, 5);
 	assert_int_equal(hot_set_on(&hot, g, DRAM), hot.n);
 	assert_int_equal(machine_pages_on(g, DRAM), hot.n);
 	hot_set_free(&hot);
@@ -116,10 +110,7 @@ static void memory_that_is_unplugged_is_left_alone(void **state)
 		hot_set_touch(&hot, g, &sim.dice, 0);
 		sim_period(&sim);
 	}
-	for (int pass = 0; pass < 4; pass++) {
-		hot_set_touch(&hot, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &hot, 4);
 	for (size_t i = 0; i < PAGES; i++)
 		assert_int_equal(machine_node_of(g, i), i < HALF && hot.is_hot[i] ? DRAM : CXL);
 	hot_set_free(&hot);

@@ -18,10 +18,7 @@ static void pins_cost_little_and_hold_up_nothing(void **state)
 	for (size_t i = 0; i < hot.n; i += 10, pinned++)
 		machine_pin(g, hot.page[i], true);
 	sim_start(&sim);
-	for (int pass = 0; pass < 60; pass++) {
-		hot_set_touch(&hot, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &hot, 60);
 	assert_int_equal(hot_set_on(&hot, g, DRAM), hot.n - pinned);
 	failed = sim_failed(&sim, "db1", CAUSE_PINNED);
 	calls = machine_counts(sim.machine).moves;
@@ -31,10 +28,7 @@ static void pins_cost_little_and_hold_up_nothing(void **state)
 
 	for (size_t i = 0; i < hot.n; i += 10)
 		machine_pin(g, hot.page[i], false);
-	for (int pass = 0; pass < 70; pass++) {
-		hot_set_touch(&hot, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &hot, 70);
 	assert_int_equal(hot_set_on(&hot, g, DRAM), hot.n);
 	hot_set_free(&hot);
 	sim_close(&sim);
@@ -78,10 +72,7 @@ static void a_guest_with_vfio_is_pinned_as_a_whole_and_left_alone(void **state)
 	g = machine_add_guest(sim.machine, "db1", PAGES, CXL, false);
 	machine_set_facts(g, true, false, false);
 	sim_start(&sim);
-	for (int pass = 0; pass < 8; pass++) {
-		hot_set_touch(&hot, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &hot, 8);
 	assert_int_equal(sim_guest(&sim, "db1")->state, STATE_PINNED);
 	assert_int_equal(machine_counts(sim.machine).moves, 0);
 	hot_set_free(&hot);

@@ -28,24 +28,15 @@ static void hot_pages_wait_until_there_is_room(void **state)
 	machine_use_node(sim.machine, DRAM, DRAM_ALL - HEADROOM);
 	sim.check = headroom_is_left;
 	sim_start(&sim);
-	for (int pass = 0; pass < 8; pass++) {
-		hot_set_touch(&hot, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &hot, 8);
 	assert_int_equal(machine_counts(sim.machine).moves, 0);
 	assert_int_equal(machine_pages_on(g, DRAM), 0);
 
 	machine_use_node(sim.machine, DRAM, -100);
-	for (int pass = 0; pass < 4; pass++) {
-		hot_set_touch(&hot, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &hot, 4);
 	assert_int_equal(machine_pages_on(g, DRAM), 100);
 	machine_use_node(sim.machine, DRAM, -PAGES);
-	for (int pass = 0; pass < 4; pass++) {
-		hot_set_touch(&hot, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &hot, 4);
 	assert_int_equal(hot_set_on(&hot, g, DRAM), hot.n);
 	hot_set_free(&hot);
 	sim_close(&sim);
@@ -71,10 +62,7 @@ static void cold_pages_of_a_full_node_make_room_without_a_maximum_too(void **sta
 	machine_use_node(sim.machine, DRAM, DRAM_ALL - PAGES / 2 - HEADROOM);
 	sim.check = headroom_is_left;
 	sim_start(&sim);
-	for (int pass = 0; pass < 10; pass++) {
-		hot_set_touch(&hot, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &hot, 10);
 	assert_true(hot_set_on(&hot, g, DRAM) >= hot.n * 95 / 100);
 	assert_int_equal(machine_pages_on(g, DRAM), PAGES / 2);
 	hot_set_free(&hot);
@@ -171,10 +159,7 @@ static void memory_that_vanishes_under_way_is_counted_and_not_quarantined(void *
 	}
 	assert_int_equal(machine_pages_on(g, DRAM), 0);
 	assert_true(sim_failed(&sim, "db1", CAUSE_NO_MEMORY) > 0);
-	for (int pass = 0; pass < 2; pass++) {
-		hot_set_touch(&hot, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &hot, 2);
 	assert_int_equal(hot_set_on(&hot, g, DRAM), hot.n);
 	hot_set_free(&hot);
 	sim_close(&sim);

@@ -19,10 +19,7 @@ static void a_blocked_guest_is_told_and_freed_when_the_cpuset_is_widened(void **
 	g = machine_add_guest(sim.machine, "db1", PAGES, CXL, false);
 	machine_set_allowed(g, 1 << CXL);
 	sim_start(&sim);
-	for (int pass = 0; pass < 6; pass++) {
-		hot_set_touch(&hot, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &hot, 6);
 	assert_true(sim_report(&sim, "db1", &report));
 	assert_string_equal(report.state, "blocked");
 	assert_non_null(strstr(report.reason, "cpuset"));
@@ -30,10 +27,7 @@ static void a_blocked_guest_is_told_and_freed_when_the_cpuset_is_widened(void **
 	assert_int_equal(machine_counts(sim.machine).moves, 0);
 
 	machine_set_allowed(g, 1 << DRAM | 1 << CXL);
-	for (int pass = 0; pass < 3; pass++) {
-		hot_set_touch(&hot, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &hot, 3);
 	assert_true(sim_report(&sim, "db1", &report));
 	assert_string_equal(report.state, "active");
 	assert_int_equal(report.target_node, DRAM);
@@ -54,10 +48,7 @@ static void a_cpuset_narrowed_under_way_ends_in_blocked_and_not_in_a_retry_loop(
 	g = machine_add_guest(sim.machine, "db1", PAGES, CXL, false);
 	sim.config.rate_mib_per_s = 1;
 	sim_start(&sim);
-	for (int pass = 0; pass < 3; pass++) {
-		hot_set_touch(&hot, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &hot, 3);
 	/* The next pass is planned with the old cpuset and carried out under the new one. */
 	hot_set_touch(&hot, g, &sim.dice, 0);
 	machine_advance(sim.machine, 2 * NSEC_PER_SEC);
@@ -65,10 +56,7 @@ static void a_cpuset_narrowed_under_way_ends_in_blocked_and_not_in_a_retry_loop(
 		agent_turn(sim.agent, 1);
 	machine_set_allowed(g, 1 << CXL);
 	sim_turns(&sim);
-	for (int pass = 0; pass < 10; pass++) {
-		hot_set_touch(&hot, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &hot, 10);
 	assert_int_equal(sim_guest(&sim, "db1")->state, STATE_BLOCKED);
 	/* At most what one plan holds was tried in vain: 512 pages at this rate. */
 	assert_true(sim_failed(&sim, "db1", CAUSE_CPUSET) <= 512);

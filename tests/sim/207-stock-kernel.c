@@ -19,10 +19,7 @@ static void guests_are_shown_and_not_moved_until_the_modules_are_loaded(void **s
 	g = machine_add_guest(sim.machine, "db1", PAGES, CXL, false);
 	machine_set_kvm(sim.machine, HOST_KVM_STOCK);
 	sim_start(&sim);
-	for (int pass = 0; pass < 6; pass++) {
-		hot_set_touch(&hot, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &hot, 6);
 	assert_true(sim_report(&sim, "db1", &report));
 	assert_string_equal(report.state, "degraded");
 	assert_string_equal(report.source, "none");
@@ -32,10 +29,7 @@ static void guests_are_shown_and_not_moved_until_the_modules_are_loaded(void **s
 	assert_int_equal(machine_counts(sim.machine).moves, 0);
 
 	machine_set_kvm(sim.machine, HOST_KVM_PATCHED);
-	for (int pass = 0; pass < 14; pass++) {
-		hot_set_touch(&hot, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &hot, 14);
 	assert_true(sim_report(&sim, "db1", &report));
 	assert_string_equal(report.state, "active");
 	assert_string_equal(report.source, "kvm");

@@ -6,14 +6,6 @@
 
 #define PAGES 8192
 
-static void periods(struct sim *sim, struct machine_guest *g, const struct hot_set *hot, int n)
-{
-	while (n--) {
-		hot_set_touch(hot, g, &sim->dice, 0);
-		sim_period(sim);
-	}
-}
-
 static void a_paused_guest_is_neither_looked_at_nor_moved(void **state)
 {
 	struct sim sim;
@@ -34,7 +26,7 @@ static void a_paused_guest_is_neither_looked_at_nor_moved(void **state)
 		sizeof(answer));
 	assert_string_equal(answer, "{\"parameters\":{}}\n");
 	harvests = machine_counts(sim.machine).harvests;
-	periods(&sim, g, &hot, 8);
+	sim_run(&sim, g, &hot, 8);
 	assert_int_equal(sim_guest(&sim, "db1")->state, STATE_PAUSED);
 	assert_int_equal(machine_counts(sim.machine).harvests, harvests);
 	assert_int_equal(machine_counts(sim.machine).moves, 0);
@@ -42,7 +34,7 @@ static void a_paused_guest_is_neither_looked_at_nor_moved(void **state)
 	sim_ask(&sim, sim.config.socket, "{\"method\":\"resume\",\"parameters\":{\"all\":true}}\n",
 		answer, sizeof(answer));
 	assert_string_equal(answer, "{\"parameters\":{}}\n");
-	periods(&sim, g, &hot, 4);
+	sim_run(&sim, g, &hot, 4);
 	assert_int_equal(hot_set_on(&hot, g, DRAM), hot.n);
 	sim_ask(&sim, sim.config.socket,
 		"{\"method\":\"pause\",\"parameters\":{\"domain\":\"db9\"}}\n", answer,
@@ -69,7 +61,7 @@ static void pausing_drops_what_is_on_its_way(void **state)
 	g = machine_add_guest(sim.machine, "db1", PAGES, CXL, false);
 	sim.sockets = true;
 	sim_start(&sim);
-	periods(&sim, g, &hot, 1);
+	sim_run(&sim, g, &hot, 1);
 	hot_set_touch(&hot, g, &sim.dice, 0);
 	/* 512 pages go at once, the others one by one: two seconds of real time. */
 	machine_slow_down(sim.machine, 1000);
@@ -83,7 +75,7 @@ static void pausing_drops_what_is_on_its_way(void **state)
 	machine_slow_down(sim.machine, 0);
 	moved = machine_counts(sim.machine).moved_pages;
 	assert_true(sim_failed(&sim, "db1", CAUSE_STALE) > 0);
-	periods(&sim, g, &hot, 3);
+	sim_run(&sim, g, &hot, 3);
 	assert_int_equal(machine_counts(sim.machine).moved_pages, moved);
 	assert_int_equal(moved + sim_failed(&sim, "db1", CAUSE_STALE), 2560);
 	hot_set_free(&hot);
@@ -103,14 +95,14 @@ static void a_stopped_process_is_frozen_until_it_runs_again(void **state)
 	g = machine_add_guest(sim.machine, "db1", PAGES, CXL, false);
 	sim_start(&sim);
 	machine_set_facts(g, false, false, true);
-	periods(&sim, g, &hot, 2);
+	sim_run(&sim, g, &hot, 2);
 	assert_int_equal(sim_guest(&sim, "db1")->state, STATE_FROZEN);
 	harvests = machine_counts(sim.machine).harvests;
-	periods(&sim, g, &hot, 5);
+	sim_run(&sim, g, &hot, 5);
 	assert_int_equal(machine_counts(sim.machine).harvests, harvests);
 	assert_int_equal(machine_counts(sim.machine).moves, 0);
 	machine_set_facts(g, false, false, false);
-	periods(&sim, g, &hot, 6);
+	sim_run(&sim, g, &hot, 6);
 	assert_int_equal(sim_guest(&sim, "db1")->state, STATE_ACTIVE);
 	assert_int_equal(hot_set_on(&hot, g, DRAM), hot.n);
 	hot_set_free(&hot);

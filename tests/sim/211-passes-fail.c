@@ -78,17 +78,11 @@ static void while_nodes_cannot_be_read_nothing_is_promoted(void **state)
 	g = machine_add_guest(sim.machine, "db1", PAGES, CXL, false);
 	sim_start(&sim);
 	machine_fail_nodes(sim.machine, true);
-	for (int pass = 0; pass < 10; pass++) {
-		hot_set_touch(&hot, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &hot, 10);
 	assert_true(sim_has_problem(&sim, "nodes cannot be read"));
 	assert_int_equal(machine_counts(sim.machine).moves, 0);
 	machine_fail_nodes(sim.machine, false);
-	for (int pass = 0; pass < 4; pass++) {
-		hot_set_touch(&hot, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &hot, 4);
 	assert_int_equal(hot_set_on(&hot, g, DRAM), hot.n);
 	hot_set_free(&hot);
 	sim_close(&sim);

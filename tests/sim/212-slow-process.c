@@ -41,10 +41,7 @@ static void a_stalled_process_does_not_stop_the_passes_of_others(void **state)
 	assert_in_range(sim_guest(&sim, "db1")->report.passes, 1, 2);
 
 	machine_stall(stalled, false);
-	for (int pass = 0; pass < 10; pass++) {
-		hot_set_touch(&hot, stalled, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, stalled, &hot, 10);
 	assert_int_equal(hot_set_on(&hot, stalled, DRAM), hot.n);
 	hot_set_free(&hot);
 	sim_close(&sim);

@@ -21,10 +21,7 @@ static void while_some_pages_have_no_accessed_bit_nothing_moves(void **state)
 	for (size_t i = 0; i < 7; i++)
 		machine_unseen(g, hot.page[i], true);
 	sim_start(&sim);
-	for (int pass = 0; pass < 12; pass++) {
-		hot_set_touch(&hot, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &hot, 12);
 	assert_true(sim_report(&sim, "db1", &report));
 	assert_string_equal(report.state, "degraded");
 	assert_non_null(strstr(report.reason, "7 of its pages without accessed bits"));
@@ -34,10 +31,7 @@ static void while_some_pages_have_no_accessed_bit_nothing_moves(void **state)
 
 	for (size_t i = 0; i < 7; i++)
 		machine_unseen(g, hot.page[i], false);
-	for (int pass = 0; pass < 12; pass++) {
-		hot_set_touch(&hot, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &hot, 12);
 	assert_int_equal(sim_guest(&sim, "db1")->state, STATE_ACTIVE);
 	assert_int_equal(machine_pages_on(g, DRAM), PAGES / 2);
 	assert_int_equal(hot_set_on(&hot, g, DRAM), hot.n);

@@ -44,10 +44,7 @@ static void restart(struct scene *s)
 
 static void periods(struct scene *s, int n)
 {
-	while (n--) {
-		hot_set_touch(&s->hot, s->guest, &s->sim.dice, 0);
-		sim_period(&s->sim);
-	}
+	sim_run(&s->sim, s->guest, &s->hot, n);
 }
 
 static void say(struct scene *s, const char *verb)

@@ -7,14 +7,6 @@
 
 #define PAGES 8192
 
-static void periods(struct sim *sim, struct machine_guest *g, const struct hot_set *hot, int n)
-{
-	while (n--) {
-		hot_set_touch(hot, g, &sim->dice, 0);
-		sim_period(sim);
-	}
-}
-
 static void a_guest_whose_facts_cannot_be_read_stays_and_is_not_moved(void **state)
 {
 	struct sim sim;
@@ -30,7 +22,7 @@ static void a_guest_whose_facts_cannot_be_read_stays_and_is_not_moved(void **sta
 	sim_start(&sim);
 	id = sim_guest(&sim, "db1")->id;
 	machine_fail_facts(g, -EMFILE);
-	periods(&sim, g, &hot, 30);
+	sim_run(&sim, g, &hot, 30);
 	assert_int_equal(sim_guest(&sim, "db1")->id, id);
 	assert_true(sim_report(&sim, "db1", &report));
 	assert_string_equal(report.state, "degraded");
@@ -38,7 +30,7 @@ static void a_guest_whose_facts_cannot_be_read_stays_and_is_not_moved(void **sta
 	assert_int_equal(machine_pages_on(g, DRAM), 0);
 
 	machine_fail_facts(g, 0);
-	periods(&sim, g, &hot, 40);
+	sim_run(&sim, g, &hot, 40);
 	assert_int_equal(sim_guest(&sim, "db1")->id, id);
 	assert_int_equal(sim_guest(&sim, "db1")->state, STATE_ACTIVE);
 	assert_int_equal(hot_set_on(&hot, g, DRAM), hot.n);
@@ -58,14 +50,14 @@ static void a_frozen_guest_whose_facts_cannot_be_read_stays_too(void **state)
 	g = machine_add_guest(sim.machine, "db1", PAGES, CXL, false);
 	sim_start(&sim);
 	machine_set_facts(g, false, false, true);
-	periods(&sim, g, &hot, 5);
+	sim_run(&sim, g, &hot, 5);
 	assert_int_equal(sim_guest(&sim, "db1")->state, STATE_FROZEN);
 	machine_fail_facts(g, -ENOMEM);
-	periods(&sim, g, &hot, 5);
+	sim_run(&sim, g, &hot, 5);
 	assert_false(sim_guest(&sim, "db1")->gone);
 	machine_fail_facts(g, 0);
 	machine_set_facts(g, false, false, false);
-	periods(&sim, g, &hot, 40);
+	sim_run(&sim, g, &hot, 40);
 	assert_int_equal(sim_guest(&sim, "db1")->state, STATE_ACTIVE);
 	hot_set_free(&hot);
 	sim_close(&sim);
@@ -83,11 +75,11 @@ static void while_its_fds_cannot_be_looked_at_nothing_of_a_guest_moves(void **st
 	g = machine_add_guest(sim.machine, "db1", PAGES, CXL, false);
 	machine_fail_rescan(g, -EMFILE);
 	sim_start(&sim);
-	periods(&sim, g, &hot, 10);
+	sim_run(&sim, g, &hot, 10);
 	assert_int_equal(sim_guest(&sim, "db1")->state, STATE_DEGRADED);
 	assert_int_equal(machine_counts(sim.machine).moves, 0);
 	machine_fail_rescan(g, 0);
-	periods(&sim, g, &hot, 5);
+	sim_run(&sim, g, &hot, 5);
 	assert_int_equal(sim_guest(&sim, "db1")->state, STATE_ACTIVE);
 	assert_int_equal(hot_set_on(&hot, g, DRAM), hot.n);
 	hot_set_free(&hot);

@@ -23,10 +23,7 @@ static void a_table_that_never_stops_changing_is_said_and_costs_little(void **st
 		sim_period(&sim);
 	machine_change_for_ever(g, true);
 	layouts = machine_counts(sim.machine).layouts;
-	for (int pass = 0; pass < 10; pass++) {
-		hot_set_touch(&hot, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &hot, 10);
 	assert_true(sim_report(&sim, "db1", &report));
 	assert_string_equal(report.state, "degraded");
 	assert_non_null(strstr(report.reason, "do not stop changing"));
@@ -34,10 +31,7 @@ static void a_table_that_never_stops_changing_is_said_and_costs_little(void **st
 	assert_int_equal(machine_pages_on(g, DRAM), 0);
 
 	machine_change_for_ever(g, false);
-	for (int pass = 0; pass < 8; pass++) {
-		hot_set_touch(&hot, g, &sim.dice, 0);
-		sim_period(&sim);
-	}
+	sim_run(&sim, g, &hot, 8);
 	assert_int_equal(sim_guest(&sim, "db1")->state, STATE_ACTIVE);
 	assert_int_equal(hot_set_on(&hot, g, DRAM), hot.n);
 	hot_set_free(&hot);

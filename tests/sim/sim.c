@@ -246,6 +246,15 @@ void hot_set_touch(const struct hot_set *set, struct machine_guest *g, struct di
 		machine_touch(g, dice_below(dice, set->npages), false);
 }
 
+void sim_run(struct sim *sim, struct machine_guest *g, const struct hot_set *set,
+	     unsigned int periods)
+{
+	while (periods--) {
+		hot_set_touch(set, g, &sim->dice, 0);
+		sim_period(sim);
+	}
+}
+
 size_t hot_set_on(const struct hot_set *set, struct machine_guest *g, int node)
 {
 	size_t n = 0;

@@ -92,5 +92,9 @@ void hot_set_free(struct hot_set *set);
 void hot_set_touch(const struct hot_set *set, struct machine_guest *g, struct dice *dice,
 		   size_t strays);
 
+/** sim_run() - @periods of them, in each of which guest @g uses all of @set and nothing else */
+void sim_run(struct sim *sim, struct machine_guest *g, const struct hot_set *set,
+	     unsigned int periods);
+
 /** hot_set_on() - how many of them lie on @node */
 size_t hot_set_on(const struct hot_set *set, struct machine_guest *g, int node);
