@@ -188,36 +188,36 @@ static void pause_or_resume(struct agent *agent, struct control_request *request
 	control_answer(agent->control, request, NULL, NULL);
 }
 
-/* What libvirt's hook said; guests up to number @guest have heard.  Strings are @parameters'. */
+/**
+ * struct notice - what libvirt's hook said of a domain
+ * @guest: guests up to this number have heard
+ * @brings_xml: false says only that a guest has come or gone
+ * @result, @policy, @err: see policy_xml_from_domain()
+ */
 struct notice {
 	struct notice *next;
 	uint64_t guest;
-	json_t *parameters;
-	const char *domain;
-	const char *xml;
-	size_t xml_len;
+	bool brings_xml;
+	int result;
+	struct policy policy;
+	struct error err;
+	char domain[];
 };
 
 static void take_metadata(struct agent *agent, struct guest *guest, const struct notice *notice)
 {
-	struct policy policy;
-	struct error err = {0};
-	int r;
-
-	policy_default(&policy);
-	r = policy_xml_from_domain(notice->xml, notice->xml_len, &policy, &err);
-	guest->metadata_refused = r < 0;
-	if (r < 0) {
+	guest->metadata_refused = notice->result < 0;
+	if (guest->metadata_refused) {
 		keep(agent, guest);
 		look_only(guest);
 		guest_overtake(guest);
-		policy_failed(agent, guest, &err, r);
+		policy_failed(agent, guest, &notice->err, notice->result);
 		agent_judge(agent, guest);
 		return;
 	}
-	guest->has_metadata = r != POLICY_XML_NONE;
+	guest->has_metadata = notice->result != POLICY_XML_NONE;
 	if (guest->has_metadata)
-		guest->metadata = policy;
+		guest->metadata = notice->policy;
 	guest->policy_error[0] = '\0';
 	guest->wants_kept = false;
 	keep(agent, guest);
@@ -232,10 +232,27 @@ static void take_metadata(struct agent *agent, struct guest *guest, const struct
 static void serve(struct agent *agent, struct notice *notice)
 {
 	for (struct guest *g = agent->guests; g; g = g->next)
-		if (g->id > notice->guest && !g->gone && notice->xml &&
+		if (g->id > notice->guest && !g->gone && notice->brings_xml &&
 		    !strcmp(g->found.name, notice->domain))
 			take_metadata(agent, g, notice);
 	notice->guest = agent->next_guest_id;
+}
+
+/* The XML is read here, once: what is kept of it is small, whatever it was. */
+static struct notice *notice_new(const struct control_request *request)
+{
+	size_t len = strlen(request->domain) + 1;
+	struct notice *notice = calloc(1, sizeof(*notice) + len);
+
+	if (!notice)
+		return NULL;
+	memcpy(notice->domain, request->domain, len);
+	notice->brings_xml = request->xml;
+	policy_default(&notice->policy);
+	if (request->xml)
+		notice->result = policy_xml_from_domain(request->xml, request->xml_len,
+							&notice->policy, &notice->err);
+	return notice;
 }
 
 /*
@@ -244,17 +261,13 @@ static void serve(struct agent *agent, struct notice *notice)
  */
 static void take_notice(struct agent *agent, struct control_request *request)
 {
-	struct notice **end = &agent->notices, *notice = calloc(1, sizeof(*notice));
+	struct notice **end = &agent->notices, *notice = notice_new(request);
 	size_t n = 0;
 
 	if (!notice) {
 		control_answer(agent->control, request, VMTIER_ERROR_FAILED, "out of memory");
 		return;
 	}
-	notice->parameters = json_incref(request->parameters);
-	notice->domain = request->domain;
-	notice->xml = request->xml;
-	notice->xml_len = request->xml_len;
 	serve(agent, notice);
 	agent_publish(agent);
 	for (; *end; end = &(*end)->next)
@@ -290,7 +303,6 @@ void agent_free_notices(struct notice *notices)
 {
 	for (struct notice *notice = notices, *next; notice; notice = next) {
 		next = notice->next;
-		json_decref(notice->parameters);
 		free(notice);
 	}
 }
