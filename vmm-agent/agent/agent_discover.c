@@ -309,10 +309,8 @@ static void take_found(struct agent *agent, const struct host_found *found, size
 static void finish_scan(struct agent *agent, const struct pass *pass)
 {
 	struct notice *scanned = agent->scanned;
-	uint64_t rest_ns = SCAN_REST * pass->took_ns;
+	uint64_t rest_ns = min_u64(SCAN_REST * pass->took_ns, SCAN_REST_MAX);
 
-	if (rest_ns > SCAN_REST_MAX)
-		rest_ns = SCAN_REST_MAX;
 	agent->scan = NULL;
 	agent->scanned = NULL;
 	if (agent->now_ns + rest_ns > agent->scan_due_ns)

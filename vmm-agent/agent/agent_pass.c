@@ -308,16 +308,12 @@ static void layout_changes(struct agent *agent, struct guest *guest)
 	layout_failed(agent, guest, "its memory slots do not stop changing");
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 static void finish_layout(struct agent *agent, struct guest *guest, struct pass *pass)
 {
 	int r = pass->result;
 
-	guest->layout_due_ns = agent->now_ns + least(LAYOUT_REST * pass->took_ns, LAYOUT_REST_MAX);
+	guest->layout_due_ns =
+		agent->now_ns + min_u64(LAYOUT_REST * pass->took_ns, LAYOUT_REST_MAX);
 	if (r == -EAGAIN) {
 		layout_changes(agent, guest);
 		return;

@@ -14,6 +14,11 @@
 #define NSEC_PER_MSEC 1000000ULL
 #define MIB(n)	      ((uint64_t)(n) << 20)
 
+static inline uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 /**
  * units_scale() - how many bytes a libvirt unit stands for
  * @unit: "b", "bytes", "KB", "k", "KiB", "MB", "M", "MiB", ... up to "EiB", letter

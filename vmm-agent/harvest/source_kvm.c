@@ -89,22 +89,14 @@ static void merge(const struct memmap *map, const struct span *span, uint64_t *d
 	}
 }
 
-static uint64_t plane_mask(const struct harvest_job *job, unsigned int plane)
+/* The nodes whose index has bit @k, or all of them for the walk after the last plane. */
+static uint64_t nodemask(const struct harvest_job *job, unsigned int k)
 {
 	uint64_t mask = 0;
 
 	for (size_t n = 0; n < job->nnodes; n++)
-		if (n >> plane & 1)
+		if (k == job->sample->node_planes || n >> k & 1)
 			mask |= 1ULL << job->nodes[n].id;
-	return mask;
-}
-
-static uint64_t whole_mask(const struct harvest_job *job)
-{
-	uint64_t mask = 0;
-
-	for (size_t n = 0; n < job->nnodes; n++)
-		mask |= 1ULL << job->nodes[n].id;
 	return mask;
 }
 
@@ -116,7 +108,7 @@ static int harvest_chunk(struct harvest_job *job, const struct span *span, struc
 
 	for (unsigned int k = 0; k < sample->node_planes + !!sample->placed; k++) {
 		bool is_plane = k < sample->node_planes;
-		uint64_t mask = is_plane ? plane_mask(job, k) : whole_mask(job);
+		uint64_t mask = nodemask(job, k);
 		struct kvm_access_harvest h = {
 			.gfn = gfn,
 			.npages = npages,

@@ -219,11 +219,6 @@ static uint64_t node_room_pages(const struct plan_input *in, int node)
 	return free_bytes > in->headroom_bytes ? (free_bytes - in->headroom_bytes) / PAGE_BYTES : 0;
 }
 
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 static uint64_t share_room(const struct plan_input *in, const struct plan *plan)
 {
 	return in->share_pages - min_u64(plan->dram_pages, in->share_pages);
