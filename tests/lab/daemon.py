@@ -10,6 +10,7 @@ import atexit
 import json
 import os
 import random
+import select
 import shutil
 import signal
 import socket
@@ -30,6 +31,9 @@ QUICK = {
     "harvest": {"period_ms": 200},
     "migrate": {"rate_mib_per_s": 0, "host_rate_mib_per_s": 0, "headroom_mib": 16},
 }
+
+# A VMM's longest answer takes seconds; one whose guest hangs never comes.
+ANSWER_SECONDS = 120
 
 ALL = []
 RUNNING = []  # what a failed test may have left behind
@@ -64,8 +68,14 @@ def wait_for(what, seconds, look):
 
 def end_all():
     """stop everything that is still running, newest first"""
+    error = None
     while RUNNING:
-        RUNNING.pop().end()
+        try:
+            RUNNING.pop().end()
+        except (OSError, subprocess.SubprocessError) as e:
+            error = error or e
+    if error:
+        raise error
 
 
 def explain_all():
@@ -90,7 +100,13 @@ def main():
         sentence = function.__name__.replace("_", " ")
         began = time.monotonic()
         try:
-            function()
+            try:
+                function()
+            except Exception:
+                explain_all()
+                raise
+            finally:
+                end_all()
             print(f"ok {number} - {sentence}")
         except Exception as e:  # whatever it was, the next test runs
             failed += 1
@@ -98,8 +114,8 @@ def main():
             where = traceback.extract_tb(e.__traceback__)
             here = [f.lineno for f in where if f.filename == function.__code__.co_filename]
             print(f"# line {here}: {type(e).__name__}: {e}")
-            explain_all()
-        end_all()
+            if e.__context__:
+                print(f"# after {type(e.__context__).__name__}: {e.__context__}")
         print(f"# {time.monotonic() - began:.1f} s", flush=True)
     print(f"1..{len(ALL)}", flush=True)
     sys.exit(1 if failed else 0)
@@ -177,10 +193,16 @@ class Daemon:
         """stop it, and forget its files"""
         if self in RUNNING:
             RUNNING.remove(self)
-        if self.alive():
-            self.process.terminate()
-            self.process.wait(30)
-        shutil.rmtree(self.dir, ignore_errors=True)
+        try:
+            if self.alive():
+                self.process.terminate()
+                self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+        finally:
+            shutil.rmtree(self.dir, ignore_errors=True)
 
     def kill(self):
         """kill -9; files stay"""
@@ -240,8 +262,11 @@ class Daemon:
         """the files of guests, by name"""
         found = {}
         for name in os.listdir(self.state_dir):
-            with open(f"{self.state_dir}/{name}", encoding="utf-8") as file:
-                found[name] = file.read()
+            try:
+                with open(f"{self.state_dir}/{name}", encoding="utf-8") as file:
+                    found[name] = file.read()
+            except FileNotFoundError:  # its guest has gone meanwhile
+                pass
         return found
 
     def wait(self, name, what, seconds, holds):
@@ -287,6 +312,8 @@ class Vmm:
 
     def answer(self, command):
         """what it says, in words"""
+        ready, _, _ = select.select([self.process.stdout], [], [], ANSWER_SECONDS)
+        check(ready, f"VMM '{self.name}' does '{command}' within {ANSWER_SECONDS} s")
         words = self.process.stdout.readline().split()
         check(words and words[0] == "ok", f"VMM '{self.name}' does '{command}'", words)
         return words[1:]
