@@ -6,6 +6,7 @@
 tap_start "$1"
 
 valid_json() { python3 -m json.tool <"$dir/out" >/dev/null; }
+lacks_unknown() { ! grep -q Unknown "$dir/out"; }
 ascii() { ! LC_ALL=C grep -q '[^ -~]' "$dir/out"; }
 
 daemon serve 5
@@ -39,6 +40,9 @@ run show db1
 ok "show: exit code 0" exits 0
 ok "show fits 80 columns" fits
 ok "show has what is left alone, and why" prints "slot 3 is a ROM"
+ok "show has what is mapped without accessed bits" prints "4.0 MiB mapped without accessed bits"
+run show guest3
+ok "and nothing of it where there is none" lacks_unknown
 run --json show db1
 ok "show --json is JSON" valid_json
 run show db9

@@ -42,7 +42,7 @@ def guest(n):
             else "harvested every 1.0 s through KVM's page tables",
             "policy": "metadata", "source": "kvm+ring", "ram_pages": 1 << 20,
             "skipped_pages": 16, "skipped_reason": "slot 3 is a ROM", "present_pages": 1 << 19,
-            "large_pages": 0, "accessed_pages": 160000, "written_pages": 1000,
+            "large_pages": 0, "unknown_pages": 1024 if n == 0 else 0, "accessed_pages": 160000, "written_pages": 1000,
             "hot_pages": 163840, "hot_dram_pages": 160000, "share_pages": 204800,
             "share_limited": True, "node_pages": {"0": 380000, "1": 600000},
             "unplaced_pages": 68576, "target_node": -1 if blocked else 0,

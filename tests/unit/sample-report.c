@@ -19,6 +19,7 @@ static void guest_fill(struct report_guest *guest, size_t i)
 	guest->ram_pages = 1024;
 	guest->present_pages = 1000;
 	guest->accessed_pages = 80;
+	guest->unknown_pages = 24;
 	guest->written_pages = 40;
 	guest->hot_pages = 64;
 	guest->hot_dram_pages = 48;

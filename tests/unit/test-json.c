@@ -72,6 +72,7 @@ static void status_has_all_of_a_guest(void **state)
 	assert_string_equal(word(guest, "source"), "kvm+ring");
 	assert_int_equal(member(guest, "pid"), 4000);
 	assert_int_equal(member(guest, "ram_pages"), 1024);
+	assert_int_equal(member(guest, "unknown_pages"), 24);
 	assert_int_equal(member(guest, "hot_dram_pages"), 48);
 	assert_int_equal(member(guest, "target_node"), 0);
 	assert_int_equal(member(guest, "last_pass_age_ns"), 2500000000);

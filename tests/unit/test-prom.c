@@ -72,6 +72,27 @@ static void every_family_is_announced_once_and_is_in_one_piece(void **state)
 	assert_int_equal(count(text, "# HELP "), families);
 }
 
+static void every_family_stands_in_the_documentation(void **state)
+{
+	static char docs[1 << 16];
+	_cleanup_(freep) struct report *report = sample_report_new(1);
+	_cleanup_(freep) char *text = report_prom(report, SAMPLE_NOW_NS);
+	_cleanup_(fclosep) FILE *file = fopen(METRICS_MD, "re");
+	char name[160];
+
+	(void)state;
+	assert_non_null(file);
+	assert_in_range(fread(docs, 1, sizeof(docs), file), 1, sizeof(docs) - 1);
+	for (const char *line = text; (line = strstr(line, "# HELP ")); line++) {
+		/* It says once that there is a twin for the other direction. */
+		if (!strncmp(line + 7, "vmtier_domain_demote_", 21))
+			continue;
+		snprintf(name, sizeof(name), "`%.*s`", (int)strcspn(line + 7, " "), line + 7);
+		if (!strstr(docs, name))
+			fail_msg("docs/metrics.md does not have %s", name);
+	}
+}
+
 static void values_are_in_base_units(void **state)
 {
 	_cleanup_(freep) struct report *report = sample_report_new(1);
@@ -79,6 +100,7 @@ static void values_are_in_base_units(void **state)
 
 	(void)state;
 	assert_line(text, "vmtier_domain_ram_bytes{domain=\"db0\"} 4194304");
+	assert_line(text, "vmtier_domain_unknown_bytes{domain=\"db0\"} 98304");
 	assert_line(text, "vmtier_domain_last_pass_age_seconds{domain=\"db0\"} 2.500000000");
 	assert_line(text, "vmtier_domain_period_seconds{domain=\"db0\"} 1.000000000");
 	assert_line(text, "vmtier_domain_promote_queued_bytes{domain=\"db0\"} 45056");
@@ -243,6 +265,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_family_is_announced_once_and_is_in_one_piece),
+		cmocka_unit_test(every_family_stands_in_the_documentation),
 		cmocka_unit_test(values_are_in_base_units),
 		cmocka_unit_test(residency_has_node_ids_tiers_and_parts),
 		cmocka_unit_test(totals_of_the_host_sum_up_guests),
