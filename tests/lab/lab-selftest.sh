@@ -96,7 +96,7 @@ lab plain --out "$work/plain-out" -- bash tests/lab/lab-facts.sh &
 lab bytes --out "$work/bytes-out" -- bash -c 'printf "%s\0" "$@" > "$LAB_OUT/args"
 	echo to stderr >&2; echo to stdout; seq 300000; sleep 1000 & exit 7' bash "${args[@]}"
 wait
-lab one --topology 1+0 -- bash tests/lab/lab-facts.sh &
+lab one --topology 1+0 --tcg single -- bash tests/lab/lab-facts.sh &
 # shellcheck disable=SC2016 # expands in the lab
 lab two --topology 2+2 --mem-dram 768 --mem-cxl 512 -- \
 	bash -c 'bash tests/lab/lab-facts.sh; kill -TERM $$'
@@ -148,6 +148,8 @@ ok "a panic is a failure" status_is panic 125
 ok "and is quoted" says "$work/panic.err" 'the kernel of the lab complained.*sysrq'
 lab bad --topology 3:1 -- true
 ok "a wrong option is a failure with a sentence" says "$work/bad.err" 'no such topology .3:1.: give'
+lab bad --tcg both -- true
+ok "so is another way to emulate" says "$work/bad.err" "tcg takes multi or single, not 'both'"
 lab bad --qemu-arg -no-such-option -- true
 ok "a QEMU that does not start is one too" says "$work/bad.err" 'QEMU did not start: .*no-such-option'
 echo "no module" > "$work/bad.ko"
