@@ -54,6 +54,11 @@ def guest_on(name, node, cpu=None):
     return guest
 
 
+def says_target(daemon, guest, node):
+    """a report may come a moment later than the pages"""
+    daemon.wait(guest.name, f"is said to go to node {node}", 5, lambda g: g["target_node"] == node)
+
+
 def finish(guest):
     """its memory is as it was"""
     guest.do("idle", 0)
@@ -69,8 +74,7 @@ def hot_pages_go_to_the_node_where_the_vcpus_run():
     for (_, cpu), guest in guests.items():
         wait_for(f"the hot set of '{guest.name}' is there", 30,
                  lambda guest=guest, cpu=cpu: guest.nodes("hot") == {cpu: HOT})
-        target = daemon.show(guest.name)["target_node"]
-        check(target == cpu, "and that is what is said", target)
+        says_target(daemon, guest, cpu)
         finish(guest)
 
 
@@ -88,7 +92,7 @@ def hot_pages_go_to_the_dram_node_with_most_accesses():
     check(guest.nodes("used") == {1: 800, 3: 200}, "as it was meant", guest.nodes("used"))
     daemon.start()
     wait_for("all that it uses is on node 1", 30, lambda: guest.nodes("used") == {1: 1000})
-    check(daemon.show("settled")["target_node"] == 1, "and that is what is said")
+    says_target(daemon, guest, 1)
     finish(guest)
 
 
@@ -97,8 +101,8 @@ def a_policy_names_the_nodes():
     guest = guest_on("told", 2, 0)
     daemon = Daemon(policies={"told": '<target nodes="1"/>'})
     wait_for("its hot set is on node 1", 30, lambda: guest.nodes("hot") == {1: HOT})
+    says_target(daemon, guest, 1)
     finish(guest)
-    check(daemon.show("told")["target_node"] == 1, "and that is what is said")
 
 
 @test

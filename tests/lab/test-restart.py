@@ -139,8 +139,9 @@ def the_policy_of_its_metadata_is_in_force_after_kill_9():
     daemon.notify("bound", "<mode>promote</mode>")
     daemon.kill()
     daemon.start()
+    back = daemon.wait("bound", "is known once more", 30, lambda g: True)
+    check(back["mode"] == "promote", "as the last metadata says", back)
     wait_for("its hot set is in DRAM", 30, lambda: guest.nodes("hot") == {0: HOT})
-    check(daemon.show("bound")["mode"] == "promote", "as the last metadata says")
     guest.do("idle", 0)
 
 
