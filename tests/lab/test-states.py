@@ -13,7 +13,7 @@ import subprocess
 from daemon import Daemon, Vmm, check, main, test, wait_for
 
 HOT = 300
-SOON = 15  # fds are looked at once in 16 passes, i.e. every 3 to 4 s
+SOON = 60  # fds are looked at once in 16 passes, i.e. every 3 to 4 s in a lab that is not busy
 VFIO = "/dev/vfio/vfio"
 SEV = "/dev/sev"
 
@@ -144,7 +144,7 @@ def a_stopped_guest_is_frozen_until_it_goes_on():
                 lambda g: g["state"] == "active" and g["hot_pages"] >= HOT)
     check(guest.nodes("hot") == {1: HOT}, "it was only observed", guest.nodes("hot"))
     guest.process.send_signal(signal.SIGSTOP)
-    frozen = daemon.wait("stopped", "is frozen", 5, lambda g: g["state"] == "frozen")
+    frozen = daemon.wait("stopped", "is frozen", SOON, lambda g: g["state"] == "frozen")
     check("stopped" in frozen["reason"], "and why", frozen["reason"])
     where = node_pages_of(guest.pid)
     check(where.get(1, 0) >= HOT, "the test sees where it lies", where)
@@ -152,7 +152,7 @@ def a_stopped_guest_is_frozen_until_it_goes_on():
     # It may be moved from now on, and what is hot is known.
     daemon.set_policy("stopped", TIER)
     daemon.process.send_signal(signal.SIGHUP)
-    daemon.wait("stopped", "may be moved", 5, lambda g: g["mode"] == "tier")
+    daemon.wait("stopped", "may be moved", SOON, lambda g: g["mode"] == "tier")
     daemon.wait_passes("anchor", 15)
     seen = daemon.show("stopped")
     check(seen["state"] == "frozen", "it stays frozen", seen)

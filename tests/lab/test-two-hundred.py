@@ -37,8 +37,8 @@ def rest(daemon):
     """until all but the anchor are dropped: number of fds, and RSS"""
     wait_for("all are dropped", 30, lambda: len(daemon.status()["guests"]) == 1)
     daemon.wait_passes("anchor", 2)
-    # The connection of the last question may not be closed yet at the other end.
-    fds = min(len(daemon.fds()) for _ in range(20) if not time.sleep(0.02))
+    # Scans, passes and the connection of the last question have theirs for a moment.
+    fds = min(len(daemon.fds()) for _ in range(100) if not time.sleep(0.02))
     return fds, daemon.rss_kib()
 
 
@@ -53,7 +53,7 @@ def two_hundred_guests_come_and_go_and_leave_nothing_behind():
     fds_now, rss_now = rest(daemon)
     print(f"# fds {fds} and {fds_now}, RSS {rss} KiB and {rss_now} KiB")
     check(fds_now == fds, "as many fds as after the first twenty", fds, fds_now, daemon.fds())
-    check(abs(rss_now - rss) <= RSS_SLACK_KIB, "RSS is the same within 1 MiB", rss, rss_now)
+    check(rss_now - rss <= RSS_SLACK_KIB, "RSS has grown by 1 MiB at most", rss, rss_now)
     passes = daemon.status()["passes"]
     check(passes >= 2 * GUESTS, "all of them were harvested", passes)
 

@@ -63,8 +63,8 @@ static void pausing_drops_what_is_on_its_way(void **state)
 	sim_start(&sim);
 	sim_run(&sim, g, &hot, 1);
 	hot_set_touch(&hot, g, &sim.dice, 0);
-	/* 512 pages go at once, the others one by one: two seconds of real time. */
-	machine_slow_down(sim.machine, 1000);
+	/* 512 pages go at once, the others one by one: ten seconds of real time, if nobody ended it. */
+	machine_slow_down(sim.machine, 5000);
 	machine_advance(sim.machine, 10 * NSEC_PER_SEC);
 	for (int turn = 0; turn < 1000 && !sim_guest(&sim, "db1")->batches; turn++)
 		agent_turn(sim.agent, 1);
