@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* A guest that dies at the worst moments is shown as gone, then dropped. */
+#include <string.h>
+
 #include "sim.h"
 
 #define PAGES 8192
@@ -158,9 +160,40 @@ static void an_agent_that_ends_while_pages_move_leaves_nothing_open(void **state
 	sim_close(&sim);
 }
 
+static void a_process_that_closes_its_vm_is_gone_and_so_is_what_was_held_of_it(void **state)
+{
+	struct sim sim;
+	struct machine_guest *g;
+	struct report_guest report;
+
+	(void)state;
+	sim_open(&sim, 65536, 65536);
+	g = machine_add_guest(sim.machine, "db1", PAGES, CXL, false);
+	sim_start(&sim);
+	sim_period(&sim);
+	assert_int_equal(machine_counts(sim.machine).held_vms, 1);
+	machine_close_vm(g, true);
+	for (int pass = 0; pass < 30 && machine_counts(sim.machine).held_vms; pass++)
+		sim_period(&sim);
+	assert_int_equal(machine_counts(sim.machine).held_vms, 0);
+	assert_true(sim_report(&sim, "db1", &report));
+	assert_string_equal(report.state, "gone");
+	assert_non_null(strstr(report.reason, "closed its VM"));
+
+	machine_close_vm(g, false);
+	for (int pass = 0; pass < 8; pass++)
+		sim_period(&sim);
+	assert_true(sim_report(&sim, "db1", &report));
+	assert_string_equal(report.state, "active");
+	assert_int_equal(machine_counts(sim.machine).open_vms, 1);
+	sim_close(&sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			a_process_that_closes_its_vm_is_gone_and_so_is_what_was_held_of_it),
 		cmocka_unit_test(killed_in_the_middle_of_a_harvest),
 		cmocka_unit_test(killed_in_the_middle_of_a_move),
 		cmocka_unit_test(killed_between_two_passes),

@@ -17,6 +17,34 @@ static struct kvm_access_slot slot_of(const struct machine_guest *g, uint32_t id
 	};
 }
 
+static void a_guest_that_is_met_before_it_has_memory_is_served_when_it_has(void **state)
+{
+	struct sim sim;
+	struct machine_guest *g;
+	struct hot_set hot;
+	struct kvm_access_slot slot;
+	struct report_guest report;
+
+	(void)state;
+	sim_open(&sim, 65536, 65536);
+	hot = hot_set_scatter(&sim.dice, PAGES, 20);
+	g = machine_add_guest(sim.machine, "db1", PAGES, CXL, false);
+	slot = slot_of(g, 0, 0, 0, PAGES);
+	machine_change_slots(g, &slot, 0);
+	sim_start(&sim);
+	sim_run(&sim, g, &hot, 5);
+	assert_true(sim_report(&sim, "db1", &report));
+	assert_string_equal(report.state, "degraded");
+	assert_string_equal(report.reason, "it has no memory yet");
+	machine_change_slots(g, &slot, 1);
+	sim_run(&sim, g, &hot, 8);
+	assert_true(sim_report(&sim, "db1", &report));
+	assert_string_equal(report.state, "active");
+	assert_int_equal(hot_set_on(&hot, g, DRAM), hot.n);
+	hot_set_free(&hot);
+	sim_close(&sim);
+}
+
 static void heat_follows_its_pages_to_their_new_indices(void **state)
 {
 	struct sim sim;
@@ -120,6 +148,7 @@ static void memory_that_is_unplugged_is_left_alone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_guest_that_is_met_before_it_has_memory_is_served_when_it_has),
 		cmocka_unit_test(heat_follows_its_pages_to_their_new_indices),
 		cmocka_unit_test(a_table_that_changes_all_the_time_stops_nothing_else),
 		cmocka_unit_test(memory_that_is_unplugged_is_left_alone),

@@ -80,6 +80,43 @@ static void only_what_is_its_own_ram_moves(void **state)
 	sim_close(&sim);
 }
 
+static void memory_that_another_process_has_let_go_of_is_moved_then(void **state)
+{
+	struct sim sim;
+	struct machine_guest *g;
+	struct host_mapping map;
+	struct report_guest report;
+
+	(void)state;
+	sim_open(&sim, 65536, 65536);
+	g = machine_add_guest(sim.machine, "db1", PAGES, CXL, false);
+	map = mapping(g, PART_ALIEN);
+	map.start = machine_hva(g, 0);
+	map.end = machine_hva(g, PAGES);
+	machine_set_maps(g, &map, 1);
+	machine_hold_file(sim.machine, ALIEN, 4711);
+	sim_start(&sim);
+	for (int pass = 0; pass < 5; pass++) {
+		touch_all(g);
+		sim_period(&sim);
+	}
+	assert_true(sim_report(&sim, "db1", &report));
+	assert_string_equal(report.state, "degraded");
+	assert_non_null(strstr(report.reason, "also held by process 4711"));
+	assert_int_equal(machine_counts(sim.machine).moves, 0);
+
+	machine_hold_file(sim.machine, ALIEN, 0);
+	for (int pass = 0; pass < 75; pass++) {
+		touch_all(g);
+		sim_period(&sim);
+	}
+	assert_true(sim_report(&sim, "db1", &report));
+	assert_string_equal(report.state, "active");
+	assert_int_equal(report.skipped_pages, 0);
+	assert_int_equal(machine_pages_on(g, DRAM), PAGES);
+	sim_close(&sim);
+}
+
 /* The slots stay, the process maps something else over its RAM. */
 static void run_remapped(struct host_mapping over)
 {
@@ -201,6 +238,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_what_is_its_own_ram_moves),
+		cmocka_unit_test(memory_that_another_process_has_let_go_of_is_moved_then),
 		cmocka_unit_test(a_library_mapped_over_ram_is_noticed_before_anything_moves),
 		cmocka_unit_test(
 			another_guests_memfd_mapped_over_ram_is_noticed_before_anything_moves),

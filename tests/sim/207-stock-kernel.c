@@ -40,6 +40,30 @@ static void guests_are_shown_and_not_moved_until_the_modules_are_loaded(void **s
 	sim_close(&sim);
 }
 
+static void a_guest_of_mode_off_is_not_looked_at_without_an_access_fd_either(void **state)
+{
+	struct sim sim;
+
+	(void)state;
+	sim_open(&sim, 65536, 65536);
+	sim_policy(&sim, "db1", "off", 0);
+	machine_set_kvm(sim.machine, HOST_KVM_STOCK);
+	machine_add_guest(sim.machine, "db1", PAGES, CXL, false);
+	sim_start(&sim);
+	for (int pass = 0; pass < 5; pass++)
+		sim_period(&sim);
+	assert_int_equal(sim_guest(&sim, "db1")->state, STATE_PAUSED);
+	assert_int_equal(machine_counts(sim.machine).totals, 0);
+	sim_policy(&sim, "db1", "observe", 0);
+	agent_read_policy(sim.agent, sim_guest(&sim, "db1"));
+	agent_judge(sim.agent, sim_guest(&sim, "db1"));
+	for (int pass = 0; pass < 5; pass++)
+		sim_period(&sim);
+	assert_int_equal(sim_guest(&sim, "db1")->state, STATE_DEGRADED);
+	assert_int_equal(machine_counts(sim.machine).totals, 1);
+	sim_close(&sim);
+}
+
 static void one_guest_without_an_access_fd_is_no_matter_for_the_others(void **state)
 {
 	struct sim sim;
@@ -66,6 +90,7 @@ static void one_guest_without_an_access_fd_is_no_matter_for_the_others(void **st
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_guest_of_mode_off_is_not_looked_at_without_an_access_fd_either),
 		cmocka_unit_test(guests_are_shown_and_not_moved_until_the_modules_are_loaded),
 		cmocka_unit_test(one_guest_without_an_access_fd_is_no_matter_for_the_others),
 	};

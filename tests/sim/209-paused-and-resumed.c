@@ -45,6 +45,43 @@ static void a_paused_guest_is_neither_looked_at_nor_moved(void **state)
 	sim_close(&sim);
 }
 
+static void say(struct sim *sim, const char *verb)
+{
+	char request[128], answer[4096];
+
+	snprintf(request, sizeof(request),
+		 "{\"method\":\"%s\",\"parameters\":{\"domain\":\"db1\"}}\n", verb);
+	sim_ask(sim, sim->config.socket, request, answer, sizeof(answer));
+	assert_string_equal(answer, "{\"parameters\":{}}\n");
+}
+
+static void what_was_hot_before_a_long_pause_is_not_hot_for_that(void **state)
+{
+	struct sim sim;
+	struct machine_guest *g;
+	struct hot_set before, after;
+
+	(void)state;
+	sim_open(&sim, 65536, 65536);
+	before = hot_set_scatter(&sim.dice, PAGES, 20);
+	after = hot_set_scatter(&sim.dice, PAGES, 20);
+	g = machine_add_guest(sim.machine, "db1", PAGES, CXL, false);
+	sim.sockets = true;
+	sim.config.settle_passes = 5;
+	sim_start(&sim);
+	sim_turns(&sim);
+	sim_run(&sim, g, &before, 3);
+	say(&sim, "pause");
+	machine_advance(sim.machine, 3600 * NSEC_PER_SEC);
+	say(&sim, "resume");
+	sim_run(&sim, g, &after, 6);
+	assert_int_equal(hot_set_on(&after, g, DRAM), after.n);
+	assert_int_equal(machine_pages_on(g, DRAM), after.n);
+	hot_set_free(&before);
+	hot_set_free(&after);
+	sim_close(&sim);
+}
+
 static void pausing_drops_what_is_on_its_way(void **state)
 {
 	struct sim sim;
@@ -112,6 +149,7 @@ static void a_stopped_process_is_frozen_until_it_runs_again(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_was_hot_before_a_long_pause_is_not_hot_for_that),
 		cmocka_unit_test(a_paused_guest_is_neither_looked_at_nor_moved),
 		cmocka_unit_test(pausing_drops_what_is_on_its_way),
 		cmocka_unit_test(a_stopped_process_is_frozen_until_it_runs_again),

@@ -25,7 +25,7 @@ static void causes_have_their_own_delays(void **state)
 		uint64_t end = 100 * SECOND + cases[i].delay_s * SECOND;
 
 		quarantine_init(&q);
-		quarantine_add(&q, 5, cases[i].cause, 100 * SECOND);
+		quarantine_add(&q, 5, 1, cases[i].cause, 100 * SECOND);
 		assert_int_equal(quarantine_bars(&q, 5, 100 * SECOND), cases[i].delay_s > 0);
 		assert_int_equal(quarantine_bars(&q, 5, end - 1), cases[i].delay_s > 0);
 		assert_false(quarantine_bars(&q, 5, end));
@@ -43,7 +43,7 @@ static void each_failure_doubles_the_delay_up_to_five_minutes(void **state)
 	(void)state;
 	quarantine_init(&q);
 	for (size_t i = 0; i < ARRAY_SIZE(delays_s); i++) {
-		quarantine_add(&q, 9, CAUSE_PINNED, now);
+		quarantine_add(&q, 9, 1, CAUSE_PINNED, now);
 		assert_true(quarantine_bars(&q, 9, now + delays_s[i] * SECOND - 1));
 		now += delays_s[i] * SECOND;
 		assert_false(quarantine_bars(&q, 9, now));
@@ -58,12 +58,12 @@ static void a_page_that_moved_starts_again(void **state)
 	(void)state;
 	quarantine_init(&q);
 	quarantine_remove(&q, 9);
-	quarantine_add(&q, 9, CAUSE_PINNED, 0);
-	quarantine_add(&q, 9, CAUSE_PINNED, 0);
+	quarantine_add(&q, 9, 1, CAUSE_PINNED, 0);
+	quarantine_add(&q, 9, 1, CAUSE_PINNED, 0);
 	quarantine_remove(&q, 9);
 	quarantine_remove(&q, 10);
 	assert_false(quarantine_bars(&q, 9, 1));
-	quarantine_add(&q, 9, CAUSE_PINNED, 0);
+	quarantine_add(&q, 9, 1, CAUSE_PINNED, 0);
 	assert_true(quarantine_bars(&q, 9, 4 * SECOND - 1));
 	assert_false(quarantine_bars(&q, 9, 4 * SECOND));
 	quarantine_deinit(&q);
@@ -82,7 +82,7 @@ static void nobody_is_forgotten_while_the_table_grows(void **state)
 
 		in[index] = dice_chance(&dice, 70);
 		if (in[index])
-			quarantine_add(&q, index, CAUSE_PINNED, 0);
+			quarantine_add(&q, index, 1, CAUSE_PINNED, 0);
 		else
 			quarantine_remove(&q, index);
 	}
@@ -99,14 +99,15 @@ static void a_full_table_stays_bounded_and_keeps_what_it_has(void **state)
 	(void)state;
 	quarantine_init(&q);
 	for (uint64_t i = 0; i < 4 * QUARANTINE_MAX; i++)
-		quarantine_add(&q, i * 512, CAUSE_PINNED, 0);
+		quarantine_add(&q, i * 512, 512, CAUSE_PINNED, 0);
 	assert_in_range(q.n, QUARANTINE_MAX / 2, QUARANTINE_MAX);
 	assert_in_range(q.room, QUARANTINE_MAX, 2 * QUARANTINE_MAX);
 	for (uint64_t i = 0; i < 4 * QUARANTINE_MAX; i++)
 		barred += quarantine_bars(&q, i * 512, 1);
 	assert_int_equal(barred, q.n);
+	assert_int_equal(quarantine_count(&q, 1), 512 * barred);
 	/* And those that it has go on to wait longer. */
-	quarantine_add(&q, 0, CAUSE_PINNED, 4 * SECOND);
+	quarantine_add(&q, 0, 512, CAUSE_PINNED, 4 * SECOND);
 	assert_true(quarantine_bars(&q, 0, 12 * SECOND - 1));
 	quarantine_deinit(&q);
 }
@@ -118,10 +119,10 @@ static void places_of_pages_that_moved_are_used_again(void **state)
 	(void)state;
 	quarantine_init(&q);
 	for (uint64_t i = 0; i < 4 * QUARANTINE_MAX; i++) {
-		quarantine_add(&q, i, CAUSE_BUSY, i * NSEC_PER_MSEC);
+		quarantine_add(&q, i, 1, CAUSE_BUSY, i * NSEC_PER_MSEC);
 		quarantine_remove(&q, i);
 	}
-	quarantine_add(&q, 1ULL << 30, CAUSE_PINNED, 0);
+	quarantine_add(&q, 1ULL << 30, 1, CAUSE_PINNED, 0);
 	assert_true(quarantine_bars(&q, 1ULL << 30, 1));
 	quarantine_deinit(&q);
 }
@@ -133,10 +134,10 @@ static void pages_that_nobody_tries_any_more_make_place(void **state)
 	(void)state;
 	quarantine_init(&q);
 	for (uint64_t i = 0; i < 2 * QUARANTINE_MAX; i++)
-		quarantine_add(&q, i, CAUSE_PINNED, 0);
-	quarantine_add(&q, 1ULL << 30, CAUSE_PINNED, 303 * SECOND);
+		quarantine_add(&q, i, 1, CAUSE_PINNED, 0);
+	quarantine_add(&q, 1ULL << 30, 1, CAUSE_PINNED, 303 * SECOND);
 	assert_false(quarantine_bars(&q, 1ULL << 30, 303 * SECOND + 1));
-	quarantine_add(&q, 1ULL << 30, CAUSE_PINNED, 313 * SECOND);
+	quarantine_add(&q, 1ULL << 30, 1, CAUSE_PINNED, 313 * SECOND);
 	assert_true(quarantine_bars(&q, 1ULL << 30, 313 * SECOND + 1));
 	assert_int_equal(q.n, 1);
 	quarantine_deinit(&q);

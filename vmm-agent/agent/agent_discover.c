@@ -31,7 +31,7 @@ static bool same_nodes(const struct agent *agent, const struct host_node *nodes,
 	bool same = n == agent->nnodes;
 
 	for (size_t i = 0; same && i < n; i++)
-		same = nodes[i].id == agent->nodes[i].id;
+		same = nodes[i].id == agent->nodes[i].id && nodes[i].tier == agent->nodes[i].tier;
 	return same;
 }
 
@@ -128,6 +128,8 @@ void agent_drop_gone(struct agent *agent)
 
 		if (guest->gone && !guest->gone_ns)
 			agent_guest_gone(agent, guest);
+		else if (guest->gone) /* that its process has ended may be known by now */
+			agent_judge(agent, guest);
 		if (!guest->gone || !guest_is_idle(guest) ||
 		    agent->now_ns < guest->gone_ns + GONE_SHOWN_NS) {
 			at = &guest->next;

@@ -205,8 +205,8 @@ static void take_unit(struct agent *agent, struct guest *guest, const struct bat
 		      const struct moved *unit, int node)
 {
 	if (unit->node < 0) {
-		quarantine_add(&guest->quarantine, unit->index, (enum cause)(-1 - unit->node),
-			       agent->now_ns);
+		quarantine_add(&guest->quarantine, unit->index, unit->pages,
+			       (enum cause)(-1 - unit->node), agent->now_ns);
 		return;
 	}
 	quarantine_remove(&guest->quarantine, unit->index);

@@ -34,6 +34,9 @@
 #define LAYOUT_RETRY_NS	   (10 * NSEC_PER_MSEC)
 #define LAYOUT_PATIENCE_NS (5 * NSEC_PER_SEC)
 
+/* Memory that another process holds is asked for again: it may have let go or ended. */
+#define HELD_NS (60 * NSEC_PER_SEC)
+
 static uint64_t host_bytes(const struct agent *agent)
 {
 	uint64_t bytes = 0;
@@ -96,6 +99,8 @@ static void send(struct agent *agent, struct guest *guest, enum errand errand)
 
 static void start_pass(struct agent *agent, struct guest *guest)
 {
+	if (guest->reread_ns && agent->now_ns >= guest->reread_ns)
+		guest->wants_layout = true;
 	if (!agent->host->ops->vm_alive(guest->vm))
 		agent_guest_gone(agent, guest);
 	else if (!guest->wants_layout)
@@ -126,8 +131,8 @@ static bool is_tried(const struct guest *guest)
 
 bool agent_guest_is_looked_at(const struct guest *guest)
 {
-	return !guest->gone &&
-	       (is_tried(guest) || guest->state == STATE_FROZEN || guest->source[0]);
+	return !guest->gone && (state_harvests(guest->state) || guest->state == STATE_FROZEN ||
+				guest->state == STATE_DEGRADED);
 }
 
 void agent_start_passes(struct agent *agent)
@@ -179,10 +184,12 @@ static bool window_is_known(const struct agent *agent, const struct guest *guest
 	       sample->taken_ns - guest->report.last_pass_ns <= longest_ns;
 }
 
-static void forget_accesses(struct sample *sample)
+/* Nor does what was seen before: it is older than the passes that it would count for. */
+static void forget_accesses(struct guest *guest, struct sample *sample)
 {
 	memset(sample->accessed, 0, sample->nwords * sizeof(*sample->accessed));
 	memset(sample->written, 0, sample->nwords * sizeof(*sample->written));
+	heatmap_forget_history(guest->heat);
 }
 
 static void take_sample(struct agent *agent, struct guest *guest, const struct pass *pass)
@@ -193,7 +200,7 @@ static void take_sample(struct agent *agent, struct guest *guest, const struct p
 	if (pass->nodes_epoch != agent->nodes_epoch)
 		return; /* nodes came or went meanwhile: the next pass has a new map */
 	if (!window_is_known(agent, guest, sample))
-		forget_accesses(sample);
+		forget_accesses(guest, sample);
 	heatmap_fold(guest->heat, sample);
 	guest->slice_from = residency_apply(guest->heat, sample, &job->slice);
 	guest->swept |= guest->slice_from >= guest->map->npages;
@@ -308,6 +315,19 @@ static void layout_changes(struct agent *agent, struct guest *guest)
 	layout_failed(agent, guest, "its memory slots do not stop changing");
 }
 
+/* A guest that has just begun, or one whose RAM is not moved, is not called active. */
+static void note_ram(struct guest *guest)
+{
+	const struct memmap *map = guest->map;
+
+	guest->layout[0] = '\0';
+	if (!map->ram_pages && map->skipped_pages)
+		snprintf(guest->layout, sizeof(guest->layout), "none of its memory is moved: %s",
+			 map->skipped_reason);
+	else if (!map->ram_pages)
+		snprintf(guest->layout, sizeof(guest->layout), "it has no memory yet");
+}
+
 static void finish_layout(struct agent *agent, struct guest *guest, struct pass *pass)
 {
 	int r = pass->result;
@@ -327,7 +347,8 @@ static void finish_layout(struct agent *agent, struct guest *guest, struct pass 
 		layout_failed(agent, guest, error_text(&pass->err, r));
 		return;
 	}
-	guest->layout[0] = '\0';
+	note_ram(guest);
+	guest->reread_ns = guest->map->held_pages ? agent->now_ns + HELD_NS : 0;
 	guest->wants_layout = false;
 	guest->due_ns = agent->now_ns;
 }
@@ -356,8 +377,12 @@ static void take_rings(struct guest *guest, size_t nrings)
 }
 
 /* VFIO or SEV may be there unseen: until a look has succeeded nothing moves. */
-static void finish_rescan(struct guest *guest, const struct pass *pass)
+static void finish_rescan(struct agent *agent, struct guest *guest, const struct pass *pass)
 {
+	if (pass->rescan_result == -ESRCH) {
+		agent_guest_gone(agent, guest);
+		return;
+	}
 	guest->unseen = pass->rescan_result < 0;
 	if (!guest->unseen)
 		take_rings(guest, pass->nrings);
@@ -371,7 +396,9 @@ static void finish_pass(struct agent *agent, struct guest *guest, struct pass *p
 	if (guest->gone)
 		return;
 	if (pass->rescan)
-		finish_rescan(guest, pass);
+		finish_rescan(agent, guest, pass);
+	if (guest->gone)
+		return;
 	switch (pass->errand) {
 	case ERRAND_LAYOUT:
 		finish_layout(agent, guest, pass);

@@ -23,13 +23,14 @@ const char *agent_tier_problem(const struct agent *agent)
 	return agent->nnodes == 1 ? "this host has one NUMA node only: there is no slower memory "
 				    "to move to"
 				  : "no NUMA node of this host is CXL memory (all have CPUs or are "
-				    "as fast as those that have)";
+				    "faster than those that have)";
 }
 
 enum guest_state agent_judge(struct agent *agent, struct guest *guest)
 {
 	struct evidence evidence = {
 		.gone = guest->gone,
+		.ended = guest->ended,
 		.paused = guest->paused,
 		.stopped = guest->facts.stopped,
 		.vfio = guest->facts.vfio,

@@ -2,8 +2,9 @@
 /*
  * One guest as the agent knows it: what each room said of it last.
  *
- * Owned by the loop thread.  While @pass is set a worker uses vm, map and rings; while @batches is not zero the mover uses lane, pace and vm.  A guest
- * is freed only when neither is the case.
+ * Owned by the loop thread.  While @pass is set a worker uses vm, map and rings;
+ * while @batches is not zero the mover uses lane, pace and vm.  A guest is freed
+ * only when neither is the case.
  */
 #pragma once
 
@@ -34,6 +35,7 @@
  * @unseen: the last look at the fds of its process failed
  * @swept: pagemap has been asked for all of the guest once; until then some memory is hidden
  * @wants_layout: read the memslot table before the next pass; not before @layout_due_ns
+ * @reread_ns: when to read the layout again because others held some of it, or 0
  * @layout_changing_ns: since when it has been caught changing each time, or 0
  * @metadata: policy from the domain's XML, if @has_metadata
  * @metadata_refused: the last one was refused; without an earlier one it is only observed
@@ -64,6 +66,7 @@ struct guest {
 	bool wants_layout;
 	uint64_t layout_due_ns;
 	uint64_t layout_changing_ns;
+	uint64_t reread_ns;
 	struct heatmap *heat;
 	struct ring_set *rings;
 	uint64_t nodes_epoch;

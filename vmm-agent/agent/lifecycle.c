@@ -33,7 +33,9 @@ static const char *active_text(const struct evidence *e)
 enum guest_state lifecycle_judge(const struct evidence *e, char *reason, size_t size)
 {
 	if (e->gone)
-		return say(reason, size, STATE_GONE, "its process has ended");
+		return say(reason, size, STATE_GONE,
+			   e->ended ? "its process has ended"
+				    : "its process has ended or closed its VM");
 	if (e->paused)
 		return say(reason, size, STATE_PAUSED, "paused by the operator");
 	if (e->mode == MODE_OFF)

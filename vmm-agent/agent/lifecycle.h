@@ -20,7 +20,7 @@
  * @STATE_PINNED: its pages cannot move (VFIO, SEV); harvested only
  * @STATE_BLOCKED: no node that it may or can be moved to; harvested only
  * @STATE_DEGRADED: accesses cannot be seen, or not as they should be; nothing moves on guesses
- * @STATE_GONE: its process has ended; shown for a while, then dropped
+ * @STATE_GONE: its process has ended or closed its VM; shown for a while, then dropped
  */
 enum guest_state {
 	STATE_SETTLING,
@@ -36,6 +36,7 @@ enum guest_state {
 
 /**
  * struct evidence - all that a state rests on
+ * @gone: its VM is; @ended: so is its process, for sure
  * @source: why accesses cannot be seen, or "" if they can
  * @layout: why its memory layout cannot be used, or ""
  * @failing: why its passes fail again and again, or ""
@@ -47,6 +48,7 @@ enum guest_state {
  */
 struct evidence {
 	bool gone;
+	bool ended;
 	bool paused;
 	bool stopped;
 	bool vfio;

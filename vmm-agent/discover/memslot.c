@@ -143,6 +143,7 @@ static int take_piece(struct builder *b, const struct host_mapping *m, const str
 		return 0;
 	}
 	pid = foreign_holder(b, m);
+	b->map->held_pages += pid ? npages : 0;
 	if (pid < 0) {
 		skip(b, npages, "nobody can tell who else holds the file behind slot %u",
 		     piece->segment.slot);

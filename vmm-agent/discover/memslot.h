@@ -49,6 +49,7 @@ struct segment {
  * @npages: indices are below this; a multiple of 64
  * @ram_pages: sum over the areas
  * @skipped_pages: slot pages left out; @skipped_reason: why the first of them
+ * @held_pages: of these, for what other processes do, which may be over soon
  * @origins: the memory that the areas consist of, sorted by address
  * @segments: sorted by address space and gfn; @by_slot: the same by address space and slot
  */
@@ -57,6 +58,7 @@ struct memmap {
 	uint64_t npages;
 	uint64_t ram_pages;
 	uint64_t skipped_pages;
+	uint64_t held_pages;
 	char skipped_reason[160];
 	size_t nareas;
 	struct area *areas;

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/bitmap.h"
+#include "base/cleanup.h"
 #include "harvest/source.h"
 
 /* 512 MiB of guest: bitmaps of 16 KiB each. */
@@ -146,13 +147,31 @@ static int harvest_chunk(struct harvest_job *job, const struct span *span, struc
 	return HARVEST_OK;
 }
 
+/* Nothing to walk, and so nothing that would tell that there is something now. */
+static int look_for_slots(struct host_vm *vm, const struct memmap *map)
+{
+	_cleanup_(freep) struct kvm_access_slot *slots = NULL;
+	size_t nslots = 0;
+	uint64_t generation = 0;
+	int r = vm->host->ops->vm_slots(vm, &slots, &nslots, &generation);
+
+	if (r == -EAGAIN)
+		return HARVEST_STALE;
+	if (r == -ESRCH)
+		return HARVEST_GONE;
+	if (r < 0)
+		return r;
+	return generation == map->generation ? HARVEST_OK : HARVEST_STALE;
+}
+
 int source_kvm_pass(struct harvest_job *job)
 {
 	const struct memmap *map = job->map;
 	struct chunk chunk;
 	struct span span;
 
-	job->sample->generation = map->generation;
+	if (!map->nsegments)
+		return look_for_slots(job->vm, map);
 	for (size_t i = 0; i < map->nsegments; i = span.last) {
 		span_at(map, i, &span);
 		for (uint64_t gfn = span.start; gfn < span.end; gfn += CHUNK_PAGES) {

@@ -124,6 +124,12 @@ void heatmap_fold(struct heatmap *map, const struct sample *sample)
 	map->passes++;
 }
 
+void heatmap_forget_history(struct heatmap *map)
+{
+	for (unsigned int k = 0; k < HEAT_HISTORY; k++)
+		memset(map->history[k], 0, map->nwords * sizeof(*map->history[k]));
+}
+
 void heatmap_place(struct heatmap *map, uint64_t index, int node)
 {
 	bitmap_assign(map->here, index, node >= 0);

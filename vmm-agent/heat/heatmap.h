@@ -67,6 +67,9 @@ struct heatmap *heatmap_free(struct heatmap *map);
  */
 void heatmap_fold(struct heatmap *map, const struct sample *sample);
 
+/** heatmap_forget_history() - no page was accessed in the passes before; the rest stays */
+void heatmap_forget_history(struct heatmap *map);
+
 /**
  * heatmap_moved() - pages [index, index + pages) now lie on node @node
  * @promoted: they count as accessed in all passes, so that they are not judged cold before

@@ -34,7 +34,7 @@
 
 /**
  * enum host_tier - what a node's memory is
- * @HOST_TIER_DRAM: has CPUs, or is in a memory tier at least as fast as such a node
+ * @HOST_TIER_DRAM: has CPUs, or is in a memory tier faster than that of such a node
  * @HOST_TIER_CXL: no CPUs, and not known to be faster than a node that has some
  * Source: /sys/devices/virtual/memory_tiering (Linux 6.1), where a larger number is slower.
  */
@@ -230,6 +230,7 @@ struct host_ops {
 	/*
 	 * [any] Look at the fds of the process: vCPUs that have come, VFIO, SEV;
 	 * vm_open() does not.  Not beside vm_ring_copy().  @ret_nrings: of its dirty rings.
+	 * -ESRCH: it has closed the VM, which lives on through what we hold.
 	 * Reads /proc/PID/fd; pidfd_getfd(2) and mmap(2) PROT_READ for each vCPU.
 	 */
 	int (*vm_rescan)(struct host_vm *vm, size_t *ret_nrings);

@@ -390,7 +390,7 @@ int linux_vm_rescan(struct host_vm *base, size_t *ret_nrings)
 	struct linux_vm *vm = to_linux_vm(base);
 	int fd = openat(vm->proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	bool vfio = false, sev = false;
+	bool vfio = false, sev = false, has_vm = false;
 	struct dirent *entry;
 
 	if (!dir) {
@@ -413,8 +413,12 @@ int linux_vm_rescan(struct host_vm *base, size_t *ret_nrings)
 		vfio |= !strncmp(link, "/dev/vfio/", 10) ||
 			!strcmp(link, "anon_inode:[vfio-device]");
 		sev |= !strcmp(link, "/dev/sev");
+		has_vm |= !strcmp(link, "anon_inode:kvm-vm") &&
+			  atoi(entry->d_name) == vm->vm_fd_number;
 	}
 	closedir(dir);
+	if (!has_vm) /* what we hold keeps a VM that its process has done with */
+		return -ESRCH;
 	vm->vfio = vfio;
 	vm->sev = sev;
 	*ret_nrings = vm->nrings;

@@ -11,6 +11,7 @@ struct quarantined {
 	uint64_t key; /* index + 1; 0 is free */
 	uint64_t until_ns;
 	uint32_t failures; /* 0: moved meanwhile, the place is kept for probing */
+	uint32_t pages;
 };
 
 /* Half full at most, so that probing stays short. */
@@ -84,7 +85,8 @@ static bool make_room(struct quarantine *q, uint64_t now_ns)
 	return rebuild(q, now_ns) && 2 * (q->n + 1) <= q->room;
 }
 
-void quarantine_add(struct quarantine *q, uint64_t index, enum cause cause, uint64_t now_ns)
+void quarantine_add(struct quarantine *q, uint64_t index, uint32_t pages, enum cause cause,
+		    uint64_t now_ns)
 {
 	struct quarantined *s = q->room ? slot_of(q->slots, q->room, index) : NULL;
 	uint64_t delay_s = first_delay_s[cause];
@@ -103,6 +105,7 @@ void quarantine_add(struct quarantine *q, uint64_t index, enum cause cause, uint
 	if (delay_s > QUARANTINE_MAX_DELAY_S)
 		delay_s = QUARANTINE_MAX_DELAY_S;
 	s->failures++;
+	s->pages = pages;
 	s->until_ns = now_ns + delay_s * NSEC_PER_SEC;
 }
 
@@ -121,11 +124,12 @@ bool quarantine_bars(const struct quarantine *q, uint64_t index, uint64_t now_ns
 	return q->room && slot_of(q->slots, q->room, index)->until_ns > now_ns;
 }
 
-size_t quarantine_count(const struct quarantine *q, uint64_t now_ns)
+uint64_t quarantine_count(const struct quarantine *q, uint64_t now_ns)
 {
-	size_t n = 0;
+	uint64_t pages = 0;
 
 	for (size_t i = 0; q->n && i < q->room; i++)
-		n += q->slots[i].until_ns > now_ns;
-	return n;
+		if (q->slots[i].until_ns > now_ns)
+			pages += q->slots[i].pages;
+	return pages;
 }

@@ -34,14 +34,18 @@ struct quarantine {
 void quarantine_init(struct quarantine *q);
 void quarantine_deinit(struct quarantine *q);
 
-/** quarantine_add() - @index failed with @cause; causes that are not the page's own are ignored */
-void quarantine_add(struct quarantine *q, uint64_t index, enum cause cause, uint64_t now_ns);
+/**
+ * quarantine_add() - the unit of @pages at @index failed with @cause
+ * Causes that are not the page's own are ignored.
+ */
+void quarantine_add(struct quarantine *q, uint64_t index, uint32_t pages, enum cause cause,
+		    uint64_t now_ns);
 
 /** quarantine_remove() - it moved after all */
 void quarantine_remove(struct quarantine *q, uint64_t index);
 
-/** quarantine_count() - how many have to wait still.  Cost: the table, 3 MiB at most */
-size_t quarantine_count(const struct quarantine *q, uint64_t now_ns);
+/** quarantine_count() - how many pages have to wait still.  Cost: the table, 3 MiB at most */
+uint64_t quarantine_count(const struct quarantine *q, uint64_t now_ns);
 
 /** quarantine_bars() - whether @index has to wait still */
 bool quarantine_bars(const struct quarantine *q, uint64_t index, uint64_t now_ns);

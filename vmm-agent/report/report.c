@@ -17,8 +17,14 @@ struct report *report_new(size_t nguests)
 
 const struct report_guest *report_find(const struct report *report, const char *name)
 {
-	for (size_t i = 0; i < report->nguests; i++)
-		if (!strcmp(report->guests[i].name, name))
-			return &report->guests[i];
-	return NULL;
+	const struct report_guest *found = NULL;
+
+	for (size_t i = 0; i < report->nguests; i++) {
+		if (strcmp(report->guests[i].name, name))
+			continue;
+		found = &report->guests[i];
+		if (found->pid)
+			break;
+	}
+	return found;
 }

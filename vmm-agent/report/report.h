@@ -144,5 +144,5 @@ struct report {
 /** report_new() - zeroed, with room for @nguests; NULL when out of memory; free() ends it */
 struct report *report_new(size_t nguests);
 
-/** report_find() - the guest called @name, NULL if there is none */
+/** report_find() - the guest called @name, rather one that is not gone; NULL if there is none */
 const struct report_guest *report_find(const struct report *report, const char *name);

@@ -223,6 +223,13 @@ void machine_kill(struct machine_guest *g)
 	UNLOCK(m);
 }
 
+void machine_close_vm(struct machine_guest *g, bool closed)
+{
+	LOCK(g->machine);
+	g->vm_closed = closed;
+	UNLOCK(g->machine);
+}
+
 void machine_kill_in_harvest(struct machine_guest *g)
 {
 	LOCK(g->machine);

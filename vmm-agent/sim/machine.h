@@ -24,7 +24,7 @@ struct machine_guest;
  * @harvests: calls; @open_vms: opened and not closed; @held_vms: of these not detached
  * @longest_move_bytes: most that one moving call took
  * @split_blocks: 2 MiB pages that vm_move() broke, as their target had no free block
- * @looks: free_blocks() calls
+ * @looks: free_blocks() calls; @totals: vm_node_totals() calls
  */
 struct machine_counts {
 	uint64_t moves;
@@ -38,6 +38,7 @@ struct machine_counts {
 	uint64_t longest_move_bytes;
 	uint64_t split_blocks;
 	uint64_t looks;
+	uint64_t totals;
 };
 
 /** machine_new() - without nodes and guests, at time 1 s; NULL when out of memory */
@@ -92,6 +93,9 @@ void machine_use_hugetlb(struct machine_guest *guest, uint64_t page_bytes);
 
 /** machine_kill() - the process ends; @guest is freed when the last opener has let go of it */
 void machine_kill(struct machine_guest *guest);
+
+/** machine_close_vm() - the process closes its VM, or has another one, and lives on */
+void machine_close_vm(struct machine_guest *guest, bool closed);
 
 /** machine_kill_in_harvest() - as machine_kill(), by the next harvest, which fails */
 void machine_kill_in_harvest(struct machine_guest *guest);

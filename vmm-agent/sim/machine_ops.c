@@ -105,7 +105,7 @@ static int op_find(struct host *host, struct host_found **ret_found, size_t *ret
 		room++;
 	found = calloc(room, sizeof(*found));
 	for (struct machine_guest *g = m->guests; g; g = g->next) {
-		if (g->dead)
+		if (g->dead || g->vm_closed)
 			continue;
 		found[n].pid = g->pid;
 		found[n].start_time = (uint64_t)g->pid * 7;
@@ -311,7 +311,7 @@ static int op_vm_rescan(struct host_vm *base, size_t *ret_nrings)
 	int r;
 
 	lock_proc(g);
-	r = g->fail_rescan;
+	r = g->vm_closed ? -ESRCH : g->fail_rescan;
 	*ret_nrings = g->ring ? 1 : 0;
 	UNLOCK(g->machine);
 	return r;
@@ -392,6 +392,7 @@ static int op_vm_node_totals(struct host_vm *base, uint64_t pages[HOST_MAX_NODES
 
 	memset(pages, 0, HOST_MAX_NODES * sizeof(*pages));
 	lock_proc(g);
+	g->machine->counts.totals++;
 	for (size_t i = 0; i < g->npages; i++)
 		if (g->pages[i].node >= 0 && g->pages[i].node < 64)
 			pages[machine_node_index(g->machine, g->pages[i].node)]++;

@@ -55,6 +55,7 @@ struct machine_guest {
 	uint64_t slow_ns;
 	bool changing;
 	int fail_facts, fail_rescan;
+	bool vm_closed;
 	char refuse[128];
 };
 
