@@ -44,16 +44,21 @@ static int tree_free(void **state)
 	return r;
 }
 
-static void put_buddyinfo(const struct tree *tree, const char *text)
+static void put(const struct tree *tree, const char *file, const char *text)
 {
-	char path[128];
+	char path[256];
 	FILE *f;
 
-	snprintf(path, sizeof(path), "%s/proc/buddyinfo", tree->root);
+	snprintf(path, sizeof(path), "%s%s", tree->root, file);
 	f = fopen(path, "we");
 	assert_non_null(f);
 	fputs(text, f);
 	fclose(f);
+}
+
+static void put_buddyinfo(const struct tree *tree, const char *text)
+{
+	put(tree, "/proc/buddyinfo", text);
 }
 
 static void expect_blocks(const struct tree *tree, int node, uint64_t blocks)
@@ -173,18 +178,51 @@ static void lists_that_cannot_be_read_are_named_with_the_cause(void **state)
 {
 	const struct tree *tree = *state;
 	char path[128];
-	FILE *f;
 
 	make_directories(tree, NODE_DIR "/online"); /* a directory cannot be read: -EISDIR */
 	expect_no_nodes(tree, -EISDIR, NODE_DIR "/online: Is a directory");
 	snprintf(path, sizeof(path), "%s" NODE_DIR "/online", tree->root);
 	assert_int_equal(rmdir(path), 0);
-	f = fopen(path, "we");
-	assert_non_null(f);
-	fputs("0\n", f);
-	fclose(f);
+	put(tree, NODE_DIR "/online", "0\n");
 	make_directories(tree, NODE_DIR "/has_memory");
 	expect_no_nodes(tree, -EISDIR, NODE_DIR "/has_memory: Is a directory");
+}
+
+/* Of Linux 6.12, shortened; words with a colon are of the CPUs' own lists. */
+static const char zoneinfo[] = "Node 0, zone      DMA\n"
+			       "  pages free     3840\n"
+			       "        boost    0\n"
+			       "        min      9\n"
+			       "        low      12\n"
+			       "        high     15\n"
+			       "  pagesets\n"
+			       "    cpu: 0\n"
+			       "              count:    4000\n"
+			       "              high:     5000\n"
+			       "Node 0, zone    DMA32\n"
+			       "        high     1000\n"
+			       "Node 2, zone   Normal\n"
+			       "        high     70000\n"
+			       "        high     nonsense\n";
+
+static void the_kernels_watermarks_are_summed_up_by_node(void **state)
+{
+	const struct tree *tree = *state;
+	struct host_node nodes[HOST_MAX_NODES];
+	struct error err = {0};
+	size_t n = 0, left_out = 0;
+
+	make_directories(tree, NODE_DIR "/node0");
+	make_directories(tree, NODE_DIR "/node2");
+	put(tree, NODE_DIR "/online", "0,2\n");
+	put(tree, NODE_DIR "/has_memory", "0,2\n");
+	put(tree, NODE_DIR "/node0/meminfo", "Node 0 MemTotal: 1000 kB\nNode 0 MemFree: 10 kB\n");
+	put(tree, NODE_DIR "/node2/meminfo", "Node 2 MemTotal: 1000 kB\nNode 2 MemFree: 10 kB\n");
+	put(tree, "/proc/zoneinfo", zoneinfo);
+	assert_int_equal(tree->host->ops->nodes(tree->host, nodes, &n, &left_out, &err), 0);
+	assert_int_equal(n, 2);
+	assert_int_equal(nodes[0].watermark_bytes, 1015 * 4096);
+	assert_int_equal(nodes[1].watermark_bytes, 70000ULL * 4096);
 }
 
 #define test(f) cmocka_unit_test_setup_teardown(f, tree_new, tree_free)
@@ -201,6 +239,7 @@ int main(void)
 		test(without_the_file_or_the_node_nobody_knows),
 		test(a_kernel_without_node_lists_was_built_without_numa),
 		test(lists_that_cannot_be_read_are_named_with_the_cause),
+		test(the_kernels_watermarks_are_summed_up_by_node),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -112,6 +112,25 @@ static void a_node_without_headroom_is_full(void **state)
 	assert_int_equal(node, 1); /* the best of the full ones, which may make room */
 }
 
+static void a_node_at_the_kernels_watermark_is_full(void **state)
+{
+	struct host_setup h;
+	unsigned int node = 9;
+
+	(void)state;
+	setup(&h);
+	h.accessed[1] = 1000;
+	h.nodes[1].free_bytes = h.nodes[1].watermark_bytes = MIB(900);
+	assert_int_equal(place_dram(&h.in, &node), PLACE_OK);
+	assert_int_equal(node, 0);
+	assert_int_equal(place_spare_bytes(&h.nodes[1], MIB(64)), 0);
+	h.nodes[1].free_bytes += MIB(1);
+	assert_int_equal(place_spare_bytes(&h.nodes[1], MIB(64)), MIB(1));
+	assert_int_equal(place_spare_bytes(&h.nodes[1], MIB(901)), 0);
+	assert_int_equal(place_dram(&h.in, &node), PLACE_OK);
+	assert_int_equal(node, 1);
+}
+
 static void a_forbidden_node_is_passed_over(void **state)
 {
 	struct host_setup h;
@@ -195,6 +214,7 @@ int main(void)
 		cmocka_unit_test(without_vcpus_the_node_nearest_to_the_pages_in_use_wins),
 		cmocka_unit_test(all_else_equal_the_emptiest_node_wins),
 		cmocka_unit_test(a_node_without_headroom_is_full),
+		cmocka_unit_test(a_node_at_the_kernels_watermark_is_full),
 		cmocka_unit_test(a_forbidden_node_is_passed_over),
 		cmocka_unit_test(full_is_said_before_forbidden_because_it_may_pass),
 		cmocka_unit_test(allowed_nodes_are_named_by_id_and_not_by_index),

@@ -25,7 +25,7 @@ enum kind { KIND_NUMBER, KIND_BOOL, KIND_PATH, KIND_LEVEL };
  * period 2000 ms: kscand's default; below 100 ms a pass over a big guest cannot end in time.
  * settle 3 passes: the hot rule needs three.
  * rate 256 MiB/s: a tenth of what a CXL x8 link writes, as the kernel advises for promotion.
- * headroom 64 MiB: above the kernel's own low watermark of a node of some GiB.
+ * headroom 64 MiB: for what others allocate; the kernel's own watermarks hold besides.
  */
 static const struct {
 	const char *section;
@@ -226,6 +226,9 @@ int config_read_all(struct config *config, struct error *err)
 	int r = config_read(config, CONFIG_FILE, false, err);
 	int n = r < 0 ? 0 : scandir(CONFIG_DROP_INS, &entries, is_drop_in, alphasort);
 
+	if (n < 0 && errno != ENOENT)
+		return error_set(err, -errno, "cannot read %s: %s", CONFIG_DROP_INS,
+				 strerror(errno));
 	for (int i = 0; i < n; i++) {
 		char path[512];
 

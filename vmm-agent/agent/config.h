@@ -25,7 +25,7 @@
  * @workers: harvest threads
  * @settle_passes: before anything of a new guest moves
  * @rate_mib_per_s: most that moves of one guest; @host_rate_mib_per_s: of all; 0 is no limit
- * @headroom_mib: free memory that promotion and demotion leave on a node
+ * @headroom_mib: free memory that promotion and demotion leave on a node, at the least
  */
 struct config {
 	char policy_dir[256];

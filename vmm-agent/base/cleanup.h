@@ -45,5 +45,4 @@ static inline int take_fd(int *fd)
 	return taken;
 }
 
-#define ARRAY_SIZE(a)			(sizeof(a) / sizeof((a)[0]))
-#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

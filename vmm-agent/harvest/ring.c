@@ -167,11 +167,14 @@ void ring_set_pass(struct ring_set *set, struct host_vm *vm, const struct memmap
 	struct marking m = {.map = map, .sample = sample};
 
 	for (size_t i = 0; i < set->nrings; i++) {
-		size_t n = 0;
+		struct ring *ring = &set->rings[i];
+		size_t n = 0, others = set->entries - ring->n;
 
 		/* A look that failed may have missed anything: that is a loss too. */
 		if (vm->host->ops->vm_ring_copy(vm, i, set->scratch, RING_MAX_ENTRIES, &n) < 0 ||
-		    ring_look(&set->rings[i], set->scratch, n, mark_written, &m) != 0)
+		    others + n > RING_SET_ENTRIES_MAX ||
+		    ring_look(ring, set->scratch, n, mark_written, &m) != 0)
 			sample->ring_lost++;
+		set->entries = others + ring->n;
 	}
 }

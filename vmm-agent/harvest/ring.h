@@ -30,6 +30,9 @@
 /* Largest ring KVM makes. Source: KVM_DIRTY_RING_MAX_ENTRIES, Linux 6.12. */
 #define RING_MAX_ENTRIES 65536
 
+/* Copies that are kept of all rings of a guest: 64 MiB, 1024 vCPUs with rings of 4096 entries. */
+#define RING_SET_ENTRIES_MAX (4U << 20)
+
 /**
  * struct ring - one vCPU's ring
  * @entries: the copy of the last look, @n of them; n is 0 before the first
@@ -43,9 +46,14 @@ struct ring {
 
 #define RING_NEXT_UNKNOWN SIZE_MAX
 
-/** struct ring_set - all rings of a guest; @scratch: RING_MAX_ENTRIES entries for copies */
+/**
+ * struct ring_set - all rings of a guest
+ * @entries: that are kept of them; what is beyond RING_SET_ENTRIES_MAX counts as lost
+ * @scratch: RING_MAX_ENTRIES entries for copies
+ */
 struct ring_set {
 	size_t nrings;
+	size_t entries;
 	struct ring *rings;
 	struct host_ring_entry *scratch;
 };

@@ -23,7 +23,6 @@
  *	With no planes the pass did not see residency.
  * @placed: present on one of the nodes of the array; NULL if there are no other nodes
  * @taken_ns: when the walk ended
- * @generation: of the memslot table that it was taken with
  * @unknown_pages: mapped without A/D bits
  * @ring_entries, @ring_lost, @ring_bad: see struct report_guest
  */
@@ -38,7 +37,6 @@ struct sample {
 	unsigned int node_planes;
 	uint64_t *placed;
 	uint64_t taken_ns;
-	uint64_t generation;
 	uint64_t unknown_pages;
 	uint64_t ring_entries;
 	uint64_t ring_lost;

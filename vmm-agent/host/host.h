@@ -47,6 +47,7 @@ enum host_tier { HOST_TIER_DRAM, HOST_TIER_CXL };
  * @rank: number of its memory tier, 0 if the kernel has none
  * @has_cpu: whether CPUs belong to it
  * @total_bytes, @free_bytes: MemTotal and MemFree of the node
+ * @watermark_bytes: below so much free memory the kernel reclaims: its zones' high watermarks
  * @distance: to the other nodes of the same array, SLIT units (10 is local)
  */
 struct host_node {
@@ -56,6 +57,7 @@ struct host_node {
 	bool has_cpu;
 	uint64_t total_bytes;
 	uint64_t free_bytes;
+	uint64_t watermark_bytes;
 	uint16_t distance[HOST_MAX_NODES];
 };
 
@@ -214,9 +216,6 @@ struct host_ops {
 	/* An fd that becomes readable when the process ends, for the event loop; borrowed. */
 	int (*vm_watch_fd)(struct host_vm *vm);
 
-	/* Whether there is an access fd. */
-	bool (*vm_has_access)(struct host_vm *vm);
-
 	/*
 	 * [any] The memslot table.  The caller frees @ret_slots.  -EAGAIN while it
 	 * changes, -EOPNOTSUPP without an access fd.  ioctl(2).
@@ -259,7 +258,11 @@ struct host_ops {
 	 */
 	int (*vm_residency)(struct host_vm *vm, uint64_t hva, size_t npages, int8_t *nodes);
 
-	/* [any] Resident pages by node of the whole process, for hosts without access fds. numa_maps. */
+	/*
+	 * [any] Resident pages by node of what may be RAM in the process, for guests
+	 * without access fd.  Where that is much it is an estimate from a part of the
+	 * pages.  /proc/PID/maps; move_pages(2), which only asks.
+	 */
 	int (*vm_node_totals)(struct host_vm *vm, uint64_t pages[HOST_MAX_NODES]);
 
 	/* [any] Some files of /proc/PID, and two for each thread. */

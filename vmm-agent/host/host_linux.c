@@ -56,7 +56,6 @@ static const struct host_ops linux_ops = {
 	.vm_detach = linux_vm_detach,
 	.vm_alive = linux_vm_alive,
 	.vm_watch_fd = linux_vm_watch_fd,
-	.vm_has_access = linux_vm_has_access,
 	.vm_slots = linux_vm_slots,
 	.vm_harvest = linux_vm_harvest,
 	.process_runs = linux_process_runs,

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/types.h>
@@ -33,6 +34,8 @@ struct linux_host {
 	struct host_node nodes[HOST_MAX_NODES];
 	size_t nnodes;
 	struct block_table blocks;
+	uint64_t watermark_bytes[64]; /* by node id; read again at @watermarks_due_ns */
+	uint64_t watermarks_due_ns;
 	struct seen_pid *seen;
 	size_t nseen;
 };
@@ -73,6 +76,8 @@ static inline struct linux_vm *to_linux_vm(struct host_vm *vm)
 
 /* linux_file.c: small files, whole */
 int linux_open(struct linux_host *host, const char *path, int flags);
+int linux_opendir(struct linux_host *host, const char *path, DIR **ret_dir);
+int linux_opendir_at(int dirfd, const char *path, DIR **ret_dir);
 int linux_read_at(int dirfd, const char *path, char **ret_text, size_t *ret_len, size_t max);
 int linux_read(struct linux_host *host, const char *path, char **ret_text, size_t *ret_len);
 int linux_read_u64(struct linux_host *host, const char *path, uint64_t *ret_value);
@@ -99,7 +104,6 @@ void linux_vm_detach(struct host_vm *vm);
 bool linux_vm_alive(struct host_vm *vm);
 bool linux_vm_owns_memory(const struct linux_vm *vm);
 int linux_vm_watch_fd(struct host_vm *vm);
-bool linux_vm_has_access(struct host_vm *vm);
 int linux_vm_slots(struct host_vm *vm, struct kvm_access_slot **ret_slots, size_t *ret_n,
 		   uint64_t *ret_generation);
 int linux_vm_harvest(struct host_vm *vm, struct kvm_access_harvest *harvest);

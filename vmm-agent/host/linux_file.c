@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/units.h"
@@ -21,6 +22,32 @@ int linux_open(struct linux_host *host, const char *path, int flags)
 		return -ENAMETOOLONG;
 	fd = open(full, flags | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
+}
+
+static int open_stream(int fd, DIR **ret_dir)
+{
+	int r;
+
+	*ret_dir = fd < 0 ? NULL : fdopendir(fd);
+	if (*ret_dir)
+		return 0;
+	r = -errno;
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
+int linux_opendir(struct linux_host *host, const char *path, DIR **ret_dir)
+{
+	int fd = linux_open(host, path, O_RDONLY | O_DIRECTORY);
+
+	*ret_dir = NULL;
+	return fd < 0 ? fd : open_stream(fd, ret_dir);
+}
+
+int linux_opendir_at(int dirfd, const char *path, DIR **ret_dir)
+{
+	return open_stream(openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), ret_dir);
 }
 
 static int read_all(int fd, char **ret_text, size_t *ret_len, size_t max)

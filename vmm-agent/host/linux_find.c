@@ -73,16 +73,12 @@ static void read_name(int proc_fd, int pid, char *name, size_t size)
 /* The number of its first VM fd, or a negative errno. */
 static int find_vm_fd(int proc_fd)
 {
-	int fd = openat(proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC), found = -ENOENT;
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
+	DIR *dir;
+	int found = -ENOENT, r = linux_opendir_at(proc_fd, "fd", &dir);
 
-	if (!dir) {
-		found = -errno;
-		if (fd >= 0)
-			close(fd);
-		return found;
-	}
+	if (r < 0)
+		return r;
 	for (int fds = 0; fds < FDS_MAX && (entry = readdir(dir)); fds++) {
 		char link[64];
 		ssize_t n = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link) - 1);
@@ -187,14 +183,13 @@ int linux_find(struct host *host, struct host_found **ret_found, size_t *ret_n, 
 {
 	struct linux_host *lh = to_linux(host);
 	uint64_t now_ns = host->ops->now_ns(host);
-	int fd = linux_open(lh, "/proc", O_RDONLY | O_DIRECTORY), r = 0;
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct scan scan = {0};
 	struct dirent *entry;
+	DIR *dir;
+	int r = linux_opendir(lh, "/proc", &dir);
 
-	if (!dir)
-		return error_set(err, fd < 0 ? fd : -errno, "cannot read /proc: %s",
-				 strerror(fd < 0 ? -fd : errno));
+	if (r < 0)
+		return error_set(err, r, "cannot read /proc: %s", strerror(-r));
 	while (r >= 0 && (entry = readdir(dir)))
 		if (isdigit((unsigned char)entry->d_name[0]))
 			r = scan_pid(lh, atoi(entry->d_name), now_ns, &scan);

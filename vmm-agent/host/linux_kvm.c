@@ -82,7 +82,8 @@ static void explain_access(int r, const char *name, struct error *err)
 		const char *text;
 	} known[] = {
 		{-ENOTTY, "the loaded KVM is a stock one without access fds"},
-		{-EINVAL, "the loaded KVM is a stock one without access fds"},
+		{-EINVAL, "the loaded KVM is a stock one without access fds, or its fd is no VM "
+			  "any more"},
 		{-EBUSY, "another process already clears its accessed bits"},
 		{-EPERM, "CAP_SYS_ADMIN is needed to clear accessed bits"},
 		{-EOPNOTSUPP, "KVM runs without TDP MMU or without A/D bits"},
@@ -130,10 +131,11 @@ static int open_access(struct linux_vm *vm, const struct host_found *found, stru
 	int r;
 
 	if (vm_fd < 0)
-		return error_set(err, -errno,
-				 "guest '%s': its VM fd cannot be borrowed (%s): vmtierd needs "
-				 "CAP_SYS_PTRACE, and Yama or an LSM may forbid it",
-				 found->name, strerror(errno));
+		return error_set(err, -errno, "guest '%s': its VM fd cannot be borrowed (%s)%s",
+				 found->name, strerror(errno),
+				 errno == EPERM ? ": vmtierd needs CAP_SYS_PTRACE, and Yama or an "
+						  "LSM may forbid it"
+						: "");
 	r = peek_fd = get_access_fd(host, vm_fd, 0);
 	if (r >= 0) {
 		r = check_owner(peek_fd, found, err);
@@ -263,11 +265,6 @@ int linux_vm_watch_fd(struct host_vm *base)
 	return to_linux_vm(base)->pidfd;
 }
 
-bool linux_vm_has_access(struct host_vm *base)
-{
-	return to_linux_vm(base)->has_access;
-}
-
 int linux_vm_slots(struct host_vm *base, struct kvm_access_slot **ret_slots, size_t *ret_n,
 		   uint64_t *ret_generation)
 {
@@ -388,18 +385,13 @@ static void add_ring(struct linux_vm *vm, int vcpu, int fd_number)
 int linux_vm_rescan(struct host_vm *base, size_t *ret_nrings)
 {
 	struct linux_vm *vm = to_linux_vm(base);
-	int fd = openat(vm->proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	bool vfio = false, sev = false, has_vm = false;
 	struct dirent *entry;
+	DIR *dir;
+	int r = linux_opendir_at(vm->proc_fd, "fd", &dir);
 
-	if (!dir) {
-		int r = -errno;
-
-		if (fd >= 0)
-			close(fd);
+	if (r < 0)
 		return r;
-	}
 	while ((entry = readdir(dir))) {
 		char link[64];
 		ssize_t n = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link) - 1);

@@ -23,6 +23,9 @@
 #define PAGEMAP_PRESENT	 (1ULL << 63)
 #define PAGEMAP_PFN_MASK ((1ULL << 55) - 1)
 
+/* Pages that are asked about at most, of a guest without access fd: some 10 ms a minute. */
+#define TOTALS_PAGES 65536
+
 /* Threads that are asked where they run: twice as many as there can be vCPUs. */
 #define TASKS_MAX (2 * HOST_MAX_VCPUS)
 
@@ -123,20 +126,31 @@ int linux_vm_maps(struct host_vm *base, struct host_mapping **ret_maps, size_t *
 	return 0;
 }
 
-/* By columns: the name at the end of a line may hold anything.  Cuts @text into lines. */
-static bool maps_show(char *text, uint64_t dev, uint64_t ino)
+/*
+ * A line at a time, however long the file is: whoever makes his own very long
+ * must not be taken for a holder of everybody's.  By columns: the name at the end
+ * of a line may hold anything.  Return: as fds_show().
+ */
+static int maps_show(int proc_fd, uint64_t dev, uint64_t ino)
 {
-	char *save = NULL;
+	_cleanup_(freep) char *line = NULL;
+	_cleanup_(closep) int fd = openat(proc_fd, "maps", O_RDONLY | O_CLOEXEC);
+	_cleanup_(fclosep) FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+	size_t room = 0;
 
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+	if (!file)
+		return -errno;
+	take_fd(&fd);
+	errno = 0;
+	while (getline(&line, &room, file) > 0) {
 		unsigned int major_no, minor_no;
 		unsigned long long number;
 
 		if (sscanf(line, "%*s %*s %*s %x:%x %llu", &major_no, &minor_no, &number) == 3 &&
 		    number == ino && makedev(major_no, minor_no) == dev)
-			return true;
+			return 1;
 	}
-	return false;
+	return -errno;
 }
 
 /*
@@ -145,10 +159,9 @@ static bool maps_show(char *text, uint64_t dev, uint64_t ino)
  */
 static int fds_show(int proc_fd, uint64_t dev, uint64_t ino)
 {
-	int fd = openat(proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
-	int found = dir ? 0 : -errno;
+	DIR *dir;
+	int found = linux_opendir_at(proc_fd, "fd", &dir);
 
 	while (dir && !found && (entry = readdir(dir))) {
 		struct stat st;
@@ -162,8 +175,6 @@ static int fds_show(int proc_fd, uint64_t dev, uint64_t ino)
 	}
 	if (dir)
 		closedir(dir);
-	else if (fd >= 0)
-		close(fd);
 	return found;
 }
 
@@ -171,29 +182,25 @@ static int fds_show(int proc_fd, uint64_t dev, uint64_t ino)
 static bool process_may_hold(int proc_root, const char *pid, uint64_t dev, uint64_t ino)
 {
 	_cleanup_(closep) int fd = openat(proc_root, pid, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_(freep) char *text = NULL;
 	int r;
 
 	if (fd < 0)
 		return errno != ENOENT && errno != ESRCH;
-	r = linux_read_at(fd, "maps", &text, NULL, 0);
-	if (r < 0)
-		return r != -ENOENT && r != -ESRCH;
-	if (maps_show(text, dev, ino))
-		return true;
-	r = fds_show(fd, dev, ino);
+	r = maps_show(fd, dev, ino);
+	if (!r)
+		r = fds_show(fd, dev, ino);
 	return r > 0 || (r < 0 && r != -ENOENT && r != -ESRCH);
 }
 
 int linux_vm_file_holder(struct host_vm *base, uint64_t dev, uint64_t ino, int *ret_pid)
 {
 	struct linux_vm *vm = to_linux_vm(base);
-	int fd = linux_open(to_linux(base->host), "/proc", O_RDONLY | O_DIRECTORY);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
+	DIR *dir;
+	int r = linux_opendir(to_linux(base->host), "/proc", &dir);
 
-	if (!dir)
-		return fd < 0 ? fd : -errno;
+	if (r < 0)
+		return r;
 	*ret_pid = 0;
 	while (!*ret_pid && (entry = readdir(dir))) {
 		int pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
@@ -244,35 +251,66 @@ int linux_vm_residency(struct host_vm *base, uint64_t hva, size_t npages, int8_t
 	return 0;
 }
 
+/* What may be guest RAM; without an access fd nobody knows better. */
+static bool may_be_ram(const struct host_mapping *m)
+{
+	return m->writable &&
+	       (m->backing == HOST_BACKING_ANON || m->backing == HOST_BACKING_SHMEM ||
+		m->backing == HOST_BACKING_HUGETLB);
+}
+
+/* One call's worth of pages that are looked up, each of which stands for @stride. */
+struct question {
+	size_t n;
+	uint64_t hvas[1024];
+	int status[1024];
+	uint64_t stride;
+	size_t nnodes;
+	struct host_node nodes[HOST_MAX_NODES];
+};
+
+static int ask(struct host_vm *vm, struct question *q, uint64_t pages[HOST_MAX_NODES])
+{
+	long r = q->n ? linux_vm_move(vm, q->n, q->hvas, -1, q->status) : 0;
+
+	for (size_t i = 0; r >= 0 && i < q->n; i++)
+		for (size_t n = 0; n < q->nnodes; n++)
+			if (q->nodes[n].id == q->status[i])
+				pages[n] += q->stride;
+	q->n = 0;
+	return r < 0 ? (int)r : 0;
+}
+
+/*
+ * numa_maps would have it exactly, and hold the process' mmap_lock for as long as
+ * a walk over all of its memory takes; move_pages(2) holds it for 16 pages at a
+ * time.  Source: do_pages_stat_array(), mm/migrate.c, Linux 6.12.
+ */
 int linux_vm_node_totals(struct host_vm *base, uint64_t pages[HOST_MAX_NODES])
 {
-	struct linux_vm *vm = to_linux_vm(base);
-	_cleanup_(freep) char *text = NULL;
-	struct host_node nodes[HOST_MAX_NODES];
-	size_t nnodes = linux_known_nodes(to_linux(base->host), nodes);
-	char *save = NULL;
-	uint64_t scale = 1;
-	int r = linux_read_at(vm->proc_fd, "numa_maps", &text, NULL, 0);
+	_cleanup_(freep) struct host_mapping *maps = NULL;
+	struct question q = {.stride = 1};
+	uint64_t total = 0, skip = 0;
+	size_t nmaps = 0;
+	int r = linux_vm_maps(base, &maps, &nmaps, NULL);
 
-	if (r < 0)
-		return r;
+	for (size_t i = 0; r >= 0 && i < nmaps; i++)
+		if (may_be_ram(&maps[i]))
+			total += (maps[i].end - maps[i].start) / PAGE_BYTES;
+	q.stride = total / TOTALS_PAGES + 1;
+	q.nnodes = linux_known_nodes(to_linux(base->host), q.nodes);
 	memset(pages, 0, HOST_MAX_NODES * sizeof(*pages));
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		const char *kb = strstr(line, " kernelpagesize_kB=");
+	for (size_t i = 0; r >= 0 && i < nmaps; i++) {
+		uint64_t n = may_be_ram(&maps[i]) ? (maps[i].end - maps[i].start) / PAGE_BYTES : 0;
 
-		scale = kb ? strtoull(kb + 19, NULL, 10) / 4 : 1;
-		for (char *at = line; (at = strstr(at, " N")); at++) {
-			unsigned long long count;
-			int id;
-
-			if (sscanf(at, " N%d=%llu", &id, &count) != 2)
-				continue;
-			for (size_t n = 0; n < nnodes; n++)
-				if (nodes[n].id == id)
-					pages[n] += count * scale;
+		for (; r >= 0 && skip < n; skip += q.stride) {
+			q.hvas[q.n++] = maps[i].start + skip * PAGE_BYTES;
+			if (q.n == ARRAY_SIZE(q.hvas))
+				r = ask(base, &q, pages);
 		}
+		skip -= n;
 	}
-	return 0;
+	return r < 0 ? r : ask(base, &q, pages);
 }
 
 /* The low 64 bits of "Mems_allowed:", groups of 32 bits with the highest first. */
@@ -308,15 +346,11 @@ static void count_vcpu_nodes(struct linux_vm *vm, struct host_facts *facts)
 	int8_t node_of_cpu[8192];
 	uint32_t all[HOST_MAX_NODES] = {0};
 	bool named = false;
-	int fd = openat(vm->proc_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
+	DIR *dir;
 
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
+	if (linux_opendir_at(vm->proc_fd, "task", &dir) < 0)
 		return;
-	}
 	linux_cpu_nodes(to_linux(vm->base.host), node_of_cpu, ARRAY_SIZE(node_of_cpu));
 	for (int tasks = 0; tasks < TASKS_MAX && (entry = readdir(dir)); tasks++) {
 		_cleanup_(closep) int task_fd = -1;
@@ -348,12 +382,14 @@ int linux_vm_facts(struct host_vm *base, struct host_facts *ret_facts)
 
 	if (r < 0)
 		return r;
+	r = linux_stat_fields(vm->proc_fd, &state, NULL, NULL);
+	if (r < 0)
+		return r;
 	memset(ret_facts, 0, sizeof(*ret_facts));
 	ret_facts->allowed_nodes = parse_allowed(status);
 	ret_facts->vfio = vm->vfio;
 	ret_facts->sev = vm->sev;
-	if (linux_stat_fields(vm->proc_fd, &state, NULL, NULL) == 0)
-		ret_facts->stopped = state == 'T' || state == 't';
+	ret_facts->stopped = state == 'T' || state == 't';
 	count_vcpu_nodes(vm, ret_facts);
 	return 0;
 }

@@ -18,6 +18,9 @@
 /* Free memory is kept in blocks of 2^order pages; a 2 MiB page is one of these. */
 #define LARGE_ORDER 9
 
+/* Watermarks change when memory or a sysctl does. */
+#define WATERMARKS_NS (30 * NSEC_PER_SEC)
+
 /* More orders, or blocks of one order, than any machine has: then it is no count. */
 #define ORDER_MAX  20
 #define BLOCKS_MAX (1ULL << 32)
@@ -29,7 +32,6 @@ static uint64_t parse_list(const char *text, size_t *ret_beyond)
 
 	if (ret_beyond)
 		*ret_beyond = 0;
-
 	while (isdigit((unsigned char)*text)) {
 		char *end;
 		unsigned long first = strtoul(text, &end, 10), last = first;
@@ -109,11 +111,12 @@ static void read_distances(struct linux_host *host, uint64_t online, struct host
 
 static void read_ranks(struct linux_host *host, struct host_node *nodes, size_t n)
 {
-	_cleanup_(closep) int fd = linux_open(host, TIER_DIR, O_RDONLY | O_DIRECTORY);
 	struct dirent *entry;
-	DIR *dir = fd < 0 ? NULL : fdopendir(take_fd(&fd));
+	DIR *dir;
 
-	while (dir && (entry = readdir(dir))) {
+	if (linux_opendir(host, TIER_DIR, &dir) < 0)
+		return;
+	while ((entry = readdir(dir))) {
 		uint64_t mask = 0;
 		char path[512];
 		int rank;
@@ -127,8 +130,7 @@ static void read_ranks(struct linux_host *host, struct host_node *nodes, size_t 
 			if (mask >> nodes[i].id & 1)
 				nodes[i].rank = rank;
 	}
-	if (dir)
-		closedir(dir);
+	closedir(dir);
 }
 
 static void set_tiers(struct host_node *nodes, size_t n)
@@ -144,18 +146,54 @@ static void set_tiers(struct host_node *nodes, size_t n)
 					: HOST_TIER_CXL;
 }
 
+/*
+ * "high" of each zone; a process of ours that allocates below it wakes kswapd.
+ * Source: /proc/zoneinfo, zoneinfo_show_print(), mm/vmstat.c, Linux 6.12.
+ */
+static void read_watermarks(struct linux_host *host)
+{
+	_cleanup_(freep) char *text = NULL;
+	char *save = NULL;
+	int id = -1;
+
+	memset(host->watermark_bytes, 0, sizeof(host->watermark_bytes));
+	if (linux_read(host, "/proc/zoneinfo", &text, NULL) < 0)
+		return;
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		unsigned long long pages;
+		char zone[16];
+
+		if (sscanf(line, "Node %d, zone %15s", &id, zone) == 2)
+			continue;
+		/* Those of the CPUs' lists have a colon behind the word. */
+		if (id >= 0 && id < 64 && sscanf(line, " high %llu", &pages) == 1)
+			host->watermark_bytes[id] += pages * PAGE_BYTES;
+	}
+}
+
+static void set_watermarks(struct linux_host *host, struct host_node *nodes, size_t n)
+{
+	uint64_t now_ns = host->base.ops->now_ns(&host->base);
+
+	if (now_ns >= host->watermarks_due_ns) {
+		read_watermarks(host);
+		host->watermarks_due_ns = now_ns + WATERMARKS_NS;
+	}
+	for (size_t i = 0; i < n; i++)
+		nodes[i].watermark_bytes = host->watermark_bytes[nodes[i].id];
+}
+
 static int read_blocks_of(struct linux_host *host, int id, int8_t index, struct block_table *table)
 {
 	char path[128];
 	struct dirent *entry;
 	DIR *dir;
-	int fd;
+	int r;
 
 	snprintf(path, sizeof(path), NODE_DIR "/node%d", id);
-	fd = linux_open(host, path, O_RDONLY | O_DIRECTORY);
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir)
-		return -ENOENT;
+	r = linux_opendir(host, path, &dir);
+	if (r < 0)
+		return r;
 	while ((entry = readdir(dir))) {
 		unsigned long block;
 
@@ -249,6 +287,7 @@ int linux_nodes(struct host *host, struct host_node nodes[HOST_MAX_NODES], size_
 	read_distances(lh, online, nodes, n);
 	read_ranks(lh, nodes, n);
 	set_tiers(nodes, n);
+	set_watermarks(lh, nodes, n);
 	refresh_blocks(lh, nodes, n);
 	*ret_n = n;
 	*ret_left_out = left_out;

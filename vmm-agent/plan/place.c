@@ -60,7 +60,7 @@ static enum place_none place(const struct place_input *in, enum host_tier tier, 
 			none = none == PLACE_NO_TIER ? PLACE_FORBIDDEN : none;
 			continue;
 		}
-		if (node->free_bytes <= in->headroom_bytes) {
+		if (!place_spare_bytes(node, in->headroom_bytes)) {
 			none = PLACE_FULL;
 			if (!found && (!found_full || score_better(&score, &best_full))) {
 				found_full = true;

@@ -14,7 +14,7 @@
  * @accessed: pages that the guest accessed in the last pass, by node index
  * @vcpu_nodes: vCPU threads by node index
  * @allowed: nodes that the cpuset and the policy leave, bit n is node id n
- * @headroom_bytes: a node with less free memory than this is full
+ * @headroom_bytes: left free on every node; one that has no more is full
  */
 struct place_input {
 	const struct host_node *nodes;
@@ -24,6 +24,15 @@ struct place_input {
 	uint64_t allowed;
 	uint64_t headroom_bytes;
 };
+
+/** place_spare_bytes() - free memory of a node that moves may take, the kernel's reserve left alone */
+static inline uint64_t place_spare_bytes(const struct host_node *node, uint64_t headroom_bytes)
+{
+	uint64_t kept =
+		node->watermark_bytes > headroom_bytes ? node->watermark_bytes : headroom_bytes;
+
+	return node->free_bytes > kept ? node->free_bytes - kept : 0;
+}
 
 /**
  * enum place_none - why no node was chosen

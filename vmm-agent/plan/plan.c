@@ -214,9 +214,7 @@ static uint64_t wanted_pages(const struct plan_input *in)
 
 static uint64_t node_room_pages(const struct plan_input *in, int node)
 {
-	uint64_t free_bytes = in->nodes[node].free_bytes;
-
-	return free_bytes > in->headroom_bytes ? (free_bytes - in->headroom_bytes) / PAGE_BYTES : 0;
+	return place_spare_bytes(&in->nodes[node], in->headroom_bytes) / PAGE_BYTES;
 }
 
 static uint64_t share_room(const struct plan_input *in, const struct plan *plan)

@@ -190,13 +190,6 @@ static int op_vm_watch_fd(struct host_vm *base)
 	return to_vm(base)->watch_fd;
 }
 
-static bool op_vm_has_access(struct host_vm *base)
-{
-	struct machine_guest *g = to_vm(base)->guest;
-
-	return !g->refuse[0] && g->machine->kvm == HOST_KVM_PATCHED;
-}
-
 static void lock_proc(struct machine_guest *g)
 {
 	LOCK(g->machine);
@@ -438,7 +431,6 @@ const struct host_ops machine_ops = {
 	.vm_detach = op_vm_detach,
 	.vm_alive = op_vm_alive,
 	.vm_watch_fd = op_vm_watch_fd,
-	.vm_has_access = op_vm_has_access,
 	.vm_slots = op_vm_slots,
 	.vm_harvest = op_vm_harvest,
 	.process_runs = op_process_runs,
