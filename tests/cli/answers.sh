@@ -18,7 +18,9 @@ ok "status has the state with its reason" prints "blocked, the cpuset of the gue
 ok "status has the age of the last pass" prints "last pass 1.2 s ago"
 ok "status has the rate against the limit" prints "240 MiB/s of 256 MiB/s"
 ok "status has the share of RAM by node" prints "node 0 36%, node 1 57%"
-ok "status has the target node" prints "promote  node 0"
+ok "status has the node that hot pages go to" prints "promote  node 0"
+ok "status has the node that cold pages go to" prints "demote   node 1"
+ok "status says if there is none" prints "promote  none"
 ok "status has failures by cause" prints "promote failed: busy 2, pinned 14 pages"
 ok "status has the source" prints "source kvm+ring"
 ok "status has problems of the host" prints "Problem: numad runs"
@@ -39,6 +41,7 @@ ok "list --json is JSON" valid_json
 run show db1
 ok "show: exit code 0" exits 0
 ok "show fits 80 columns" fits
+ok "show has the target nodes" prints "to node 1: "
 ok "show has what is left alone, and why" prints "slot 3 is a ROM"
 ok "show has what is mapped without accessed bits" prints "4.0 MiB mapped without accessed bits"
 run show guest3

@@ -22,13 +22,13 @@ import time
 HOSTILE = 'evil\x1b[2J\u202e"\\name'
 
 
-def direction(n):
+def direction(n, target):
     causes = ["busy", "pinned", "no_memory", "no_huge_page", "shared", "not_mapped", "cpuset",
               "gone", "stale", "other"]
     failed = {c: 0 for c in causes}
     if n % 3 == 1:
         failed.update(busy=2, pinned=14)
-    return {"queued_pages": 3072 * n, "inflight_pages": 512, "done_pages": 393216 + n,
+    return {"target_node": target, "queued_pages": 3072 * n, "inflight_pages": 512, "done_pages": 393216 + n,
             "failed_pages": failed, "there_pages": 5, "calls": 40, "queries": 41,
             "bytes_per_s": 120 << 20}
 
@@ -45,12 +45,13 @@ def guest(n):
             "large_pages": 0, "unknown_pages": 1024 if n == 0 else 0, "accessed_pages": 160000, "written_pages": 1000,
             "hot_pages": 163840, "hot_dram_pages": 160000, "share_pages": 204800,
             "share_limited": True, "node_pages": {"0": 380000, "1": 600000},
-            "unplaced_pages": 68576, "target_node": -1 if blocked else 0,
+            "unplaced_pages": 68576,
             "would_promote_pages": 3072, "would_demote_pages": 0, "passes": 1204,
             "stale_passes": 1, "last_pass_age_ns": 1234567890, "period_ns": 1000000000,
             "rate_limit_bytes_per_s": 256 << 20, "ring_vcpus": 4, "ring_entries": 123456,
             "ring_lost": 2, "ring_bad": 0,
-            "directions": {"promote": direction(n), "demote": direction(0)}}
+            "directions": {"promote": direction(n, -1 if blocked else 0),
+                           "demote": direction(0, 1)}}
 
 
 def status(n):

@@ -56,7 +56,7 @@ def guest_on(name, node, cpu=None):
 
 def says_target(daemon, guest, node):
     """a report may come a moment later than the pages"""
-    daemon.wait(guest.name, f"is said to go to node {node}", 5, lambda g: g["target_node"] == node)
+    daemon.wait(guest.name, f"is said to go to node {node}", 5, lambda g: g["directions"]["promote"]["target_node"] == node)
 
 
 def finish(guest):
@@ -114,7 +114,7 @@ def a_cpuset_without_a_node_is_never_left():
     wait_for("its hot set is on node 1, its CPU notwithstanding", 30,
              lambda: guest.nodes("hot") == {1: HOT})
     seen = daemon.wait_passes("fenced", 3)
-    check(seen["state"] == "active" and seen["target_node"] == 1, "that is what is said", seen)
+    check(seen["state"] == "active" and seen["directions"]["promote"]["target_node"] == 1, "that is what is said", seen)
     check(seen["directions"]["promote"]["failed_pages"]["cpuset"] == 0,
           "the kernel never had to refuse", seen["directions"]["promote"])
     check(0 not in guest.nodes("ram"), "nothing is on node 0", guest.nodes("ram"))
@@ -131,7 +131,7 @@ def a_cpuset_without_dram_blocks_until_it_is_widened():
     check("cpuset" in seen["reason"], "and why", seen["reason"])
     calls = seen["directions"]["promote"]["calls"]
     seen = daemon.wait_passes("walled", 5)
-    check(seen["state"] == "blocked" and seen["target_node"] == -1, "it stays so", seen)
+    check(seen["state"] == "blocked" and seen["directions"]["promote"]["target_node"] == -1, "it stays so", seen)
     check(seen["directions"]["promote"]["calls"] == calls, "without trying on and on", seen)
     check(guest.nodes("hot") == {2: HOT}, "nothing has moved", guest.nodes("hot"))
     cpuset.allow("0-3")

@@ -23,14 +23,14 @@ static void a_blocked_guest_is_told_and_freed_when_the_cpuset_is_widened(void **
 	assert_true(sim_report(&sim, "db1", &report));
 	assert_string_equal(report.state, "blocked");
 	assert_non_null(strstr(report.reason, "cpuset"));
-	assert_int_equal(report.target_node, -1);
+	assert_int_equal(report.dir[DIRECTION_PROMOTE].target_node, -1);
 	assert_int_equal(machine_counts(sim.machine).moves, 0);
 
 	machine_set_allowed(g, 1 << DRAM | 1 << CXL);
 	sim_run(&sim, g, &hot, 3);
 	assert_true(sim_report(&sim, "db1", &report));
 	assert_string_equal(report.state, "active");
-	assert_int_equal(report.target_node, DRAM);
+	assert_int_equal(report.dir[DIRECTION_PROMOTE].target_node, DRAM);
 	assert_int_equal(hot_set_on(&hot, g, DRAM), hot.n);
 	hot_set_free(&hot);
 	sim_close(&sim);

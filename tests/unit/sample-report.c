@@ -25,12 +25,13 @@ static void guest_fill(struct report_guest *guest, size_t i)
 	guest->hot_dram_pages = 48;
 	guest->node_pages[0] = 256;
 	guest->node_pages[1] = 768;
-	guest->target_node = 0;
 	guest->passes = 17;
 	guest->last_pass_ns = SAMPLE_NOW_NS - 5 * SECOND / 2;
 	guest->period_ns = SECOND;
 	guest->rate_limit_bytes_per_s = 64 << 20;
+	guest->dir[DIRECTION_DEMOTE].target_node = 2;
 	guest->dir[DIRECTION_PROMOTE] = (struct report_direction) {
+		.target_node = 0,
 		.queued_pages = 11,
 		.inflight_pages = 12,
 		.done_pages = 13,

@@ -309,9 +309,27 @@ static void each_policy_is_read(void **state)
 
 #define PATIENT_TEST(test) cmocka_unit_test_setup_teardown(test, healthy, removed)
 
+static void no_number_of_findings_hides_a_failure(void **state)
+{
+	static struct doctor doctor;
+	const struct finding *last = &doctor.findings[FINDINGS_MAX - 1];
+
+	(void)state;
+	for (int i = 0; i < 2 * FINDINGS_MAX; i++)
+		doctor_add(&doctor, VERDICT_OK, "policy", NULL, "file %d is fine", i);
+	assert_int_equal(doctor.nfindings, FINDINGS_MAX);
+	assert_int_equal(last->verdict, VERDICT_OK);
+	doctor_add(&doctor, VERDICT_FAIL, "policy", NULL, "this one is not");
+	doctor_add(&doctor, VERDICT_WARN, "policy", NULL, "nor is this");
+	assert_int_equal(doctor.nfindings, FINDINGS_MAX);
+	assert_int_equal(last->verdict, VERDICT_FAIL);
+	assert_true(last->text[0] && last->next[0]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_number_of_findings_hides_a_failure),
 		PATIENT_TEST(a_healthy_host_has_nothing_to_look_at),
 		PATIENT_TEST(missing_capabilities_fail_by_name),
 		PATIENT_TEST(a_host_without_kvm_fails),

@@ -100,6 +100,9 @@ static void values_are_in_base_units(void **state)
 
 	(void)state;
 	assert_line(text, "vmtier_domain_ram_bytes{domain=\"db0\"} 4194304");
+	assert_line(text,
+		    "vmtier_domain_target{domain=\"db0\",direction=\"promote\",node=\"0\"} 1");
+	assert_line(text, "vmtier_domain_target{domain=\"db0\",direction=\"demote\",node=\"2\"} 1");
 	assert_line(text, "vmtier_domain_unknown_bytes{domain=\"db0\"} 98304");
 	assert_line(text, "vmtier_domain_last_pass_age_seconds{domain=\"db0\"} 2.500000000");
 	assert_line(text, "vmtier_domain_period_seconds{domain=\"db0\"} 1.000000000");
@@ -188,7 +191,8 @@ static void what_a_guest_does_not_have_has_no_series(void **state)
 	_cleanup_(freep) char *text = NULL;
 
 	(void)state;
-	report->guests[0].target_node = -1;
+	report->guests[0].dir[DIRECTION_PROMOTE].target_node = -1;
+	report->guests[0].dir[DIRECTION_DEMOTE].target_node = -1;
 	report->guests[0].last_pass_ns = 0;
 	text = report_prom(report, SAMPLE_NOW_NS);
 	assert_int_equal(count(text, "\nvmtier_domain_target{"), 0);

@@ -93,6 +93,11 @@ static struct plan *make_plan(struct agent *agent, struct guest *guest)
 	return plan_build(&in, &plan) < 0 ? NULL : plan;
 }
 
+static int node_id(const struct agent *agent, int index)
+{
+	return index < 0 ? -1 : agent->nodes[index].id;
+}
+
 static void note_plan(struct agent *agent, struct guest *guest, const struct plan *plan)
 {
 	struct report_guest *r = &guest->report;
@@ -100,7 +105,8 @@ static void note_plan(struct agent *agent, struct guest *guest, const struct pla
 	guest->dram_none = plan->dram_none;
 	guest->cxl_none = plan->cxl_none;
 	guest->stuck = plan->stuck_pages > 0;
-	r->target_node = plan->target < 0 ? -1 : agent->nodes[plan->target].id;
+	r->dir[DIRECTION_PROMOTE].target_node = node_id(agent, plan->target);
+	r->dir[DIRECTION_DEMOTE].target_node = node_id(agent, plan->sink);
 	r->would_promote_pages = plan->promote_pages;
 	r->would_demote_pages = plan->demote_pages;
 }

@@ -25,7 +25,8 @@ struct guest *guest_new(uint64_t id, const struct host_found *found, struct host
 	policy_default(&guest->policy);
 	snprintf(guest->report.name, sizeof(guest->report.name), "%s", found->name);
 	guest->report.pid = found->pid;
-	guest->report.target_node = -1;
+	for (int d = 0; d < DIRECTION_COUNT; d++)
+		guest->report.dir[d].target_node = -1;
 	return guest;
 }
 

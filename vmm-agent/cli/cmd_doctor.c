@@ -29,14 +29,30 @@ const char *verdict_name(enum verdict verdict)
 	return verdict_names[verdict];
 }
 
+/* What does not fit any more counts by its verdict, in the last place. */
+static void add_rest(struct doctor *doctor, enum verdict verdict)
+{
+	struct finding *rest = &doctor->findings[FINDINGS_MAX - 1];
+
+	if (doctor->nfindings < FINDINGS_MAX || verdict > rest->verdict)
+		rest->verdict = verdict;
+	doctor->nfindings = FINDINGS_MAX;
+	strcpy(rest->topic, "doctor");
+	strcpy(rest->text,
+	       "there are more findings than can be shown, the worst of them like this");
+	strcpy(rest->next, "mend what is listed, then run it again");
+}
+
 void doctor_add(struct doctor *doctor, enum verdict verdict, const char *topic, const char *next,
 		const char *fmt, ...)
 {
 	struct finding *finding;
 	va_list ap;
 
-	if (doctor->nfindings == FINDINGS_MAX)
+	if (doctor->nfindings >= FINDINGS_MAX - 1) {
+		add_rest(doctor, verdict);
 		return;
+	}
 	finding = &doctor->findings[doctor->nfindings++];
 	finding->verdict = verdict;
 	snprintf(finding->topic, sizeof(finding->topic), "%s", topic);

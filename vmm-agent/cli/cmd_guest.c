@@ -118,13 +118,15 @@ static void show_moving(const struct screen *screen, const json_t *guest, const 
 {
 	const json_t *dir = json_object_get(json_object_get(guest, "directions"), name);
 	char queued[32], moving[32], done[32], there[32], rate[32], text[256];
-	char label[32];
+	json_int_t target = json_integer_value(json_object_get(dir, "target_node"));
+	char label[32], to[32];
 
 	snprintf(label, sizeof(label), "%c%s", name[0] - 'a' + 'A', name + 1);
+	snprintf(to, sizeof(to), target < 0 ? "nowhere" : "to node %lld", (long long)target);
 	line(screen, label,
-	     "%s queued, %s moving, %s done, %s there before; %s/s; %" PRIu64 " calls, %" PRIu64
+	     "%s: %s queued, %s moving, %s done, %s there before; %s/s; %" PRIu64 " calls, %" PRIu64
 	     " queries",
-	     units_format_bytes(answer_bytes(dir, "queued_pages"), queued, sizeof(queued)),
+	     to, units_format_bytes(answer_bytes(dir, "queued_pages"), queued, sizeof(queued)),
 	     units_format_bytes(answer_bytes(dir, "inflight_pages"), moving, sizeof(moving)),
 	     units_format_bytes(answer_bytes(dir, "done_pages"), done, sizeof(done)),
 	     units_format_bytes(answer_bytes(dir, "there_pages"), there, sizeof(there)),
@@ -136,13 +138,8 @@ static void show_moving(const struct screen *screen, const json_t *guest, const 
 
 static void show_plan(const struct screen *screen, const json_t *guest)
 {
-	json_int_t target = json_integer_value(json_object_get(guest, "target_node"));
 	char in[32], out[32], rate[128];
 
-	if (target >= 0)
-		line(screen, "Target", "node %lld", (long long)target);
-	else
-		line(screen, "Target", "none");
 	line(screen, "Last plan", "%s to promote, %s to demote",
 	     units_format_bytes(answer_bytes(guest, "would_promote_pages"), in, sizeof(in)),
 	     units_format_bytes(answer_bytes(guest, "would_demote_pages"), out, sizeof(out)));

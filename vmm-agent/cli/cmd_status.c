@@ -133,14 +133,13 @@ static uint64_t failed_bytes(const json_t *direction)
 static int add_direction(struct table *table, const json_t *guest, const char *name)
 {
 	const json_t *dir = json_object_get(json_object_get(guest, "directions"), name);
-	json_int_t target = json_integer_value(json_object_get(guest, "target_node"));
-	char queued[32], moving[32], done[32], failed[32], rate[32], rate_s[40], to[32] = "";
+	json_int_t target = json_integer_value(json_object_get(dir, "target_node"));
+	char queued[32], moving[32], done[32], failed[32], rate[32], rate_s[40], to[32];
 	char indented[32];
 	const char *const cells[] = {indented, to, queued, moving, done, failed, rate_s};
 
 	snprintf(indented, sizeof(indented), "  %s", name);
-	if (!strcmp(name, "promote"))
-		snprintf(to, sizeof(to), target < 0 ? "none" : "node %lld", (long long)target);
+	snprintf(to, sizeof(to), target < 0 ? "none" : "node %lld", (long long)target);
 	units_format_bytes(answer_bytes(dir, "queued_pages"), queued, sizeof(queued));
 	units_format_bytes(answer_bytes(dir, "inflight_pages"), moving, sizeof(moving));
 	units_format_bytes(answer_bytes(dir, "done_pages"), done, sizeof(done));

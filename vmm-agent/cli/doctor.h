@@ -33,7 +33,7 @@ struct finding {
 	char next[256];
 };
 
-/* About 25 checks, each with a few findings at most; further ones are dropped. */
+/* About 25 checks, each with a few findings at most; the last place is for the rest. */
 #define FINDINGS_MAX 96
 
 /**

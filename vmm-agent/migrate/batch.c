@@ -68,8 +68,15 @@ static enum cause cause_of_call(long r)
 	}
 }
 
+/* Moved, found there, or failed: each unit once. */
+static void unit_settled(struct batch *batch, const struct moved *unit)
+{
+	atomic_fetch_sub(&batch->lane->inflight_pages[batch->direction], unit->pages);
+}
+
 static void unit_failed(struct batch *batch, size_t u, enum cause cause)
 {
+	unit_settled(batch, &batch->units[u]);
 	batch->units[u].node = -1 - (int)cause;
 	batch->outcome.failed_pages[cause] += batch->units[u].pages;
 }
@@ -91,6 +98,7 @@ static void drop_settled(struct batch *batch, struct call *call, bool after_move
 		struct moved *unit = &batch->units[call->unit[i]];
 
 		if (call->status[i] == batch->node) {
+			unit_settled(batch, unit);
 			unit->node = batch->node;
 			unit->was_there = !after_move;
 			if (after_move)
@@ -323,7 +331,6 @@ static void batch_end(struct batch *batch)
 {
 	for (; batch->at < batch->n; batch->at++)
 		unit_failed(batch, batch->at, CAUSE_STALE);
-	atomic_fetch_sub(&batch->lane->inflight_pages[batch->direction], batch->pages);
 }
 
 static bool is_overtaken(const struct batch *batch)

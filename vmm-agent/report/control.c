@@ -239,8 +239,6 @@ static void ask_loop(struct client *c, enum control_verb verb, json_t *parameter
 	request->verb = verb;
 	request->parameters = json_incref(parameters);
 	request->domain = string_of(parameters, "domain");
-	request->operation = string_of(parameters, "operation");
-	request->sub_operation = string_of(parameters, "sub_operation");
 	request->xml = string_of(parameters, "xml");
 	request->xml_len = request->xml ? strlen(request->xml) : 0;
 	c->waiting = true;

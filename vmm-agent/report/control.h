@@ -23,8 +23,7 @@ enum control_verb { CONTROL_PAUSE, CONTROL_RESUME, CONTROL_NOTIFY };
 
 /**
  * struct control_request - one request to the loop
- * @domain: guest, or NULL for all; @operation, @sub_operation, @xml: of a hook, or NULL
- *
+ * @domain: guest, or NULL for all; @xml: of a hook, or NULL
  * @answer: room for it, so that none is missing when it is due
  *
  * The strings belong to @parameters.
@@ -36,8 +35,6 @@ struct control_request {
 	enum control_verb verb;
 	json_t *parameters;
 	const char *domain;
-	const char *operation;
-	const char *sub_operation;
 	const char *xml;
 	size_t xml_len;
 };

@@ -83,7 +83,8 @@ static json_t *direction(const struct report_direction *dir)
 
 	if (set_members(object, dir, members, ARRAY_SIZE(members)) < 0)
 		return NULL;
-	if (json_object_set_new(object, "failed_pages", failed_by_cause(dir->failed_pages)) < 0)
+	if (json_object_set_new(object, "target_node", json_integer(dir->target_node)) < 0 ||
+	    json_object_set_new(object, "failed_pages", failed_by_cause(dir->failed_pages)) < 0)
 		return NULL;
 	return take_ptr(object);
 }
@@ -157,12 +158,11 @@ static json_t *guest_whole(const struct report *report, const struct report_gues
 	_cleanup_(json_decrefp) json_t *object = guest_head(guest);
 	_cleanup_(json_decrefp) json_t *more = NULL;
 
-	more = json_pack("{so, so, so, so, so, sb, si, so, so, so}", "reason", text(guest->reason),
+	more = json_pack("{so, so, so, so, so, sb, so, so, so}", "reason", text(guest->reason),
 			 "policy", text(guest->policy), "source", text(guest->source),
 			 "skipped_reason", text(guest->skipped_reason), "share_pages",
 			 share_pages(guest), "share_limited", (int)guest->share_limited,
-			 "target_node", guest->target_node, "node_pages",
-			 pages_by_node(report, guest), "last_pass_age_ns",
+			 "node_pages", pages_by_node(report, guest), "last_pass_age_ns",
 			 last_pass_age(guest, now_ns), "directions", directions(guest));
 	if (!object || !more || json_object_update(object, more) < 0)
 		return NULL;

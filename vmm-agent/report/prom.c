@@ -385,9 +385,11 @@ static void sample_share(const struct page *page, const struct report_guest *gue
 static void sample_target(const struct page *page, const struct report_guest *guest,
 			  const char *labels)
 {
-	if (guest->target_node >= 0)
-		fprintf(page->out, "vmtier_domain_target{%s,node=\"%d\"} 1\n", labels,
-			guest->target_node);
+	for (int d = 0; d < DIRECTION_COUNT; d++)
+		if (guest->dir[d].target_node >= 0)
+			fprintf(page->out,
+				"vmtier_domain_target{%s,direction=\"%s\",node=\"%d\"} 1\n", labels,
+				direction_name((enum direction)d), guest->dir[d].target_node);
 }
 
 static void sample_pass_age(const struct page *page, const struct report_guest *guest,

@@ -18,8 +18,9 @@
 
 /**
  * struct report_direction - promotion or demotion of one guest
+ * @target_node: where pages go by the last plan, -1 if nowhere
  * @queued_pages: planned and waiting for the mover
- * @inflight_pages: in the mover's hands now
+ * @inflight_pages: in the mover's hands, not yet settled either way
  * @done_pages: moved since the guest was met
  * @failed_pages: not moved, by cause, since the guest was met
  * @there_pages: asked first and found in place already
@@ -28,6 +29,7 @@
  * @bytes_per_s: moved over the last full second in which anything was moved, 0 when idle
  */
 struct report_direction {
+	int32_t target_node;
 	uint64_t queued_pages;
 	uint64_t inflight_pages;
 	uint64_t done_pages;
@@ -59,7 +61,6 @@ struct report_direction {
  * @hot_dram_pages: of these in DRAM
  * @share_pages: the guest's DRAM share; @share_limited: false if it has no maximum
  * @node_pages: residency, by index into report.nodes; @unplaced_pages: resident nowhere known
- * @target_node: where its hot pages go, -1 if nowhere
  * @would_promote_pages, @would_demote_pages: what the last plan holds (mode observe moves nothing)
  * @passes: harvests folded since the guest was met
  * @stale_passes: passes thrown away because the memslot table changed meanwhile
@@ -92,7 +93,6 @@ struct report_guest {
 	bool share_limited;
 	uint64_t node_pages[HOST_MAX_NODES];
 	uint64_t unplaced_pages;
-	int32_t target_node;
 	uint64_t would_promote_pages;
 	uint64_t would_demote_pages;
 	uint64_t passes;
