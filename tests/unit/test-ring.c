@@ -490,9 +490,39 @@ static void a_ring_that_cannot_be_copied_is_passed_over(void **state)
 	machine_free(machine);
 }
 
+static int copy_largest_ring(struct host_vm *vm, size_t vcpu, struct host_ring_entry *entries,
+			     size_t max, size_t *ret_n)
+{
+	(void)vm;
+	(void)vcpu;
+	memset(entries, 0, max * sizeof(*entries));
+	*ret_n = max;
+	return 0;
+}
+
+static void copies_of_very_many_rings_are_bounded_and_the_rest_is_lost(void **state)
+{
+	const struct host_ops ops = {.vm_ring_copy = copy_largest_ring};
+	struct host host = {.ops = &ops};
+	struct host_vm vm = {.host = &host};
+	struct ring_set *set = ring_set_new(RING_SET_ENTRIES_MAX / RING_MAX_ENTRIES + 6);
+	struct memmap map = {0};
+	struct sample *sample = sample_new(64, 1, false);
+
+	(void)state;
+	for (uint64_t pass = 1; pass <= 2; pass++) {
+		ring_set_pass(set, &vm, &map, sample);
+		assert_int_equal(set->entries, RING_SET_ENTRIES_MAX);
+		assert_int_equal(sample->ring_lost, 6 * pass);
+	}
+	sample_free(sample);
+	ring_set_free(set);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(copies_of_very_many_rings_are_bounded_and_the_rest_is_lost),
 		cmocka_unit_test(the_first_look_tells_what_waits_in_the_ring),
 		cmocka_unit_test(nothing_new_is_told_twice),
 		cmocka_unit_test(entries_taken_and_reset_between_two_looks_are_told_all_the_same),

@@ -62,7 +62,9 @@ struct family {
 #define DIRECTION(field) offsetof(struct report_direction, field)
 
 static const struct family guest_families[] = {
-	{"ram_bytes", "gauge", "RAM by the memslot table.", GUEST(ram_pages), UNIT_PAGES},
+	{"ram_bytes", "gauge",
+	 "RAM by the memslot table; without an access fd what is resident, estimated.",
+	 GUEST(ram_pages), UNIT_PAGES},
 	{"skipped_bytes", "gauge", "Memslots that are not RAM of the guest or not to be moved.",
 	 GUEST(skipped_pages), UNIT_PAGES},
 	{"present_bytes", "gauge", "RAM mapped for the guest at the last pass.",
