@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Guests come and go. */
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,6 +123,7 @@ static void keep_totals(struct agent *agent, const struct guest *guest)
 void agent_drop_gone(struct agent *agent)
 {
 	struct guest **at = &agent->guests;
+	size_t before = agent->nguests;
 
 	while (*at) {
 		struct guest *guest = *at;
@@ -143,6 +145,9 @@ void agent_drop_gone(struct agent *agent)
 		guest_free(guest);
 		agent->report_due_ns = agent->now_ns;
 	}
+	/* What guests have used lies in pieces between what others use: give it back. */
+	if (agent->nguests < before)
+		malloc_trim(0);
 }
 
 static struct guest *find_process(struct agent *agent, const struct host_found *found)
