@@ -13,7 +13,7 @@
 /* A guest whose passes fail is tried at ever longer intervals, up to this many periods. */
 #define BACKOFF_MAX 16
 
-/* numa_maps walks all of a process' page tables: often enough for a person to look at. */
+/* A look at a sample of a process' pages: often enough for a person to look at. */
 #define TOTALS_NS (60 * NSEC_PER_SEC)
 
 /* A pass that comes later than this after the one before only sets the clock to zero. */
