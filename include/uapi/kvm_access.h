@@ -26,8 +26,12 @@
 #define KVM_ACCESS_SUP_DIRTY		(1U << 2)
 #define KVM_ACCESS_SUP_LARGE		(1U << 3)
 #define KVM_ACCESS_SUP_ON_NODES		(1U << 4)
+/* Accesses by nested guests are seen. */
+#define KVM_ACCESS_SUP_SHADOW		(1U << 5)
 #define KVM_ACCESS_SUP_PEEK		(1U << 8)
 #define KVM_ACCESS_SUP_FLUSH_END	(1U << 9)
+/* What is cleared here is still seen by the host's page ageing, and vice versa. */
+#define KVM_ACCESS_SUP_AGING		(1U << 10)
 
 /*
  * KVM_GET_ACCESS_FD
@@ -106,8 +110,8 @@ struct kvm_access_slots {
 /*
  * KVM_ACCESS_HARVEST
  *
- * Reads, and unless KVM_ACCESS_PEEK is given clears, the accessed bits of
- * [@gfn, @gfn + @npages) in address space @as_id.
+ * Reads, and unless KVM_ACCESS_PEEK is given clears, the accessed bits, and if
+ * asked for the dirty bits, of [@gfn, @gfn + @npages) in address space @as_id.
  *
  * @gfn and @npages are updated to the range not yet done.  A call may return 0
  * early, with @npages > 0, after a signal or in a long range: call again with
@@ -119,13 +123,17 @@ struct kvm_access_slots {
  * are written whole: what lies behind its end in the last word is zero.
  *   accessed  mapped with the A bit set
  *   present   mapped.  A page that is not present is not idle: it is unknown.
- *   dirty     must be 0 unless KVM_ACCESS_SUP_DIRTY
+ *   dirty     must be 0 unless KVM_ACCESS_SUP_DIRTY.  Mapped with the D bit set:
+ *             written to since it was cleared, or since it was mapped, for KVM sets
+ *             the bit of what it maps as writable.  Always 0 in memslots with
+ *             KVM_MEM_LOG_DIRTY_PAGES: ask the log.
  *   large     mapped by an entry of 2 MiB or more
  *   on_nodes  mapped, and the frame lies on a node of @nodemask
  * Pages mapped without A/D bits are present, never accessed, and counted in
- * @nr_unknown.  An accessed bit of a large entry shows in every page of the
- * range that it maps, and clearing a part of the range clears all of it.
- * Memory mapped only for nested guests is not seen.
+ * @nr_unknown.  An accessed or dirty bit of a large entry shows in every page of
+ * the range that it maps, and clearing a part of the range clears all of it.
+ * Of what is mapped for a nested guest, pages that may have been written to, i.e.
+ * accessed ones that are mapped as writable, are dirty.
  *
  * @generation: in: 0, or the generation of the slot table that the caller
  * knows: a different one stops the walk (-ESTALE if nothing was done yet, else
@@ -142,7 +150,7 @@ struct kvm_access_slots {
  * by an fd without KVM_ACCESS_FD_CLEAR; -ESTALE; -EINTR, only from waiting for
  * another harvest on the same fd; -ESRCH.  What cannot be written to is found out
  * before anything is cleared; a chunk whose copying out fails all the same, with
- * -EFAULT, has had its accessed bits cleared.
+ * -EFAULT, has had its bits cleared.
  */
 struct kvm_access_harvest {
 	__u64 gfn;
@@ -171,7 +179,7 @@ struct kvm_access_harvest {
 	__u64 reserved[3];
 };
 
-/* Only look: no accessed bit is cleared. */
+/* Only look: no accessed or dirty bit is cleared. */
 #define KVM_ACCESS_PEEK			(1U << 0)
 /* One remote TLB flush when the range is done, so that the next harvest is exact. */
 #define KVM_ACCESS_FLUSH_END		(1U << 1)

@@ -185,22 +185,6 @@ static void a_harvest_with_a_wrong_nodemask_is_invalid(void **state)
 	bench_assert_nothing_cleared(b);
 }
 
-static void a_dirty_bitmap_is_invalid_unless_it_is_supported(void **state)
-{
-	struct bench *b = *state;
-	struct kvm_access_harvest h = whole(b);
-	uint64_t dirty[WORDS];
-
-	if (tiny_access_supported() & KVM_ACCESS_SUP_DIRTY) {
-		print_message("skipped: it is supported\n");
-		skip();
-	}
-	touch_some(b);
-	h.dirty = (uintptr_t)dirty;
-	refuses_harvest(b, &h, -EINVAL);
-	bench_assert_nothing_cleared(b);
-}
-
 static void a_bad_pointer_clears_nothing(void **state)
 {
 	struct bench *b = *state;
@@ -209,6 +193,7 @@ static void a_bad_pointer_clears_nothing(void **state)
 	size_t fields[] = {
 		offsetof(struct kvm_access_harvest, accessed),
 		offsetof(struct kvm_access_harvest, present),
+		offsetof(struct kvm_access_harvest, dirty),
 		offsetof(struct kvm_access_harvest, large),
 		offsetof(struct kvm_access_harvest, on_nodes),
 		offsetof(struct kvm_access_harvest, nodemask),
@@ -328,7 +313,6 @@ int main(void)
 		test(a_harvest_of_an_impossible_range_is_invalid),
 		test(a_harvest_of_an_unknown_address_space_is_invalid),
 		test(a_harvest_with_a_wrong_nodemask_is_invalid),
-		test(a_dirty_bitmap_is_invalid_unless_it_is_supported),
 		test(a_bad_pointer_clears_nothing),
 		cmocka_unit_test_setup_teardown(a_pointer_that_turns_bad_midway_loses_nothing,
 						bench_setup, bench_teardown),

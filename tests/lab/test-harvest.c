@@ -115,6 +115,30 @@ static void reads_writes_and_fetches_all_count_as_accesses(void **state)
 	}
 }
 
+/* Once KVM's own marks are gone: it sets the D bit of whatever it maps as writable. */
+static void the_dirty_pages_are_those_written_to_since_the_last_harvest(void **state)
+{
+	struct bench *b = *state;
+	uint64_t written[WORDS];
+
+	bench_start(b, &(struct tiny_options) {.vcpus = 2});
+	bench_touch_all(b, TINY_WRITE);
+	bench_run(b, 1); /* the same, for its list pages */
+	bench_clear_all(b);
+	for (int pass = 0; pass < PASSES; pass++) {
+		size_t vcpu = (size_t)pass % 2;
+
+		bench_forget(b);
+		bench_draw(b);
+		memset(written, 0, sizeof(written));
+		tiny_expect_written(b->view, vcpu, b->list, b->count, written);
+		bench_run(b, vcpu);
+		bench_harvest(b, KVM_ACCESS_FLUSH_END);
+		bench_assert_exact(b);
+		bench_assert_equal(b->maps.dirty, written, "dirty");
+	}
+}
+
 static void a_guest_at_rest_has_nothing_accessed(void **state)
 {
 	struct bench *b = *state;
@@ -465,10 +489,13 @@ static void a_page_of_a_gigabyte_is_accessed_as_a_whole(void **state)
 		assert_int_equal(bitmap_count(m.large, GIANT), GIANT);
 		assert_int_equal(bitmap_count(m.present, GIANT), GIANT);
 		assert_int_equal(bitmap_count(m.accessed, GIANT), GIANT);
+		/* To walk the guest's page tables is to write to them: tiny_expect_written(). */
+		assert_int_equal(bitmap_count(m.dirty, GIANT), GIANT);
 		assert_int_equal(bitmap_count(m.on_nodes, GIANT), GIANT);
 		assert_int_equal(m.sum.nr_accessed, GIANT);
 		assert_int_equal(tiny_access_harvest(b->fd, &m, KVM_ACCESS_FLUSH_END), 0);
 		assert_int_equal(bitmap_count(m.accessed, GIANT), 0);
+		assert_int_equal(bitmap_count(m.dirty, GIANT), 0);
 		assert_int_equal(bitmap_count(m.present, GIANT), GIANT);
 	}
 	print_message("in up to %u calls\n", most_calls);
@@ -710,6 +737,7 @@ int main(void)
 		test(the_pages_harvested_are_those_touched_while_writes_are_logged),
 		test(a_guest_of_another_process_is_harvested_as_exactly),
 		test(reads_writes_and_fetches_all_count_as_accesses),
+		test(the_dirty_pages_are_those_written_to_since_the_last_harvest),
 		test(a_guest_at_rest_has_nothing_accessed),
 		test(a_guest_that_never_ran_has_nothing_present),
 		test(an_idle_page_is_present_and_an_untouched_one_is_not),

@@ -25,9 +25,10 @@ int tiny_access_maps_init(struct tiny_access_maps *m, uint64_t first, size_t pag
 	*m = (struct tiny_access_maps) {.first = first, .pages = pages};
 	m->accessed = calloc(words, sizeof(uint64_t));
 	m->present = calloc(words, sizeof(uint64_t));
+	m->dirty = calloc(words, sizeof(uint64_t));
 	m->large = calloc(words, sizeof(uint64_t));
 	m->on_nodes = calloc(words, sizeof(uint64_t));
-	if (m->accessed && m->present && m->large && m->on_nodes)
+	if (m->accessed && m->present && m->dirty && m->large && m->on_nodes)
 		return 0;
 	tiny_access_maps_deinit(m);
 	return -ENOMEM;
@@ -37,6 +38,7 @@ void tiny_access_maps_deinit(struct tiny_access_maps *m)
 {
 	free(m->accessed);
 	free(m->present);
+	free(m->dirty);
 	free(m->large);
 	free(m->on_nodes);
 	*m = (struct tiny_access_maps) {0};
@@ -79,6 +81,7 @@ int tiny_access_harvest(int fd, struct tiny_access_maps *m, uint32_t flags)
 
 	memset(m->accessed, GARBAGE, bytes);
 	memset(m->present, GARBAGE, bytes);
+	memset(m->dirty, GARBAGE, bytes);
 	memset(m->large, GARBAGE, bytes);
 	memset(m->on_nodes, GARBAGE, bytes);
 	*h = (struct kvm_access_harvest) {
@@ -88,6 +91,7 @@ int tiny_access_harvest(int fd, struct tiny_access_maps *m, uint32_t flags)
 		.flags = flags,
 		.accessed = (uintptr_t)m->accessed,
 		.present = (uintptr_t)m->present,
+		.dirty = (uintptr_t)m->dirty,
 		.large = (uintptr_t)m->large,
 		.on_nodes = (uintptr_t)m->on_nodes,
 		.nodemask = (uintptr_t)&m->nodes,

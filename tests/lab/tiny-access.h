@@ -15,6 +15,7 @@
  * @pages: length
  * @accessed: of bitmap_words(@pages) words, as all of them
  * @present: mapped
+ * @dirty: written to since it was harvested, or mapped since
  * @large: by an entry of 2 MiB or more
  * @on_nodes: and lying on one of @nodes
  * @nodes: in: the nodes asked for, bit n is node n
@@ -26,6 +27,7 @@ struct tiny_access_maps {
 	size_t pages;
 	uint64_t *accessed;
 	uint64_t *present;
+	uint64_t *dirty;
 	uint64_t *large;
 	uint64_t *on_nodes;
 	uint64_t nodes;
