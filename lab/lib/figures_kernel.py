@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Put the parts of lab/figures-kernel into one JSON, and show what they say.
+
+Usage: figures_kernel.py DIRECTORY FILE
+
+Each DIRECTORY/PART.json is one part (bench/kernel/part.py tells its members), in the
+order in which they were made. Prints a table. Exit status: 0 if all goals were met, 1
+if one was missed, 2 if there is no part.
+"""
+
+import datetime
+import glob
+import json
+import os
+import platform
+import subprocess
+import sys
+
+WIDTH = 80
+
+
+def command(*argv):
+    run = subprocess.run(argv, capture_output=True, text=True, check=False)
+    return (run.stdout or run.stderr).splitlines()[0].strip() if run.returncode == 0 else None
+
+
+def word(directory, name):
+    path = os.path.join(directory, name)
+    if not os.path.exists(path):
+        return None
+    with open(path, encoding="utf-8") as file:
+        return file.read().strip()
+
+
+def load(directory):
+    parts = {}
+    for path in sorted(glob.glob(os.path.join(directory, "*.json")), key=os.path.getmtime):
+        with open(path, encoding="utf-8") as file:
+            parts[os.path.basename(path).removesuffix(".json")] = json.load(file)
+    return parts
+
+
+def row(text, value):
+    room = WIDTH - 2 - len(value) - 1
+    if len(text) > room:
+        text = text[:room - 1] + "~"
+    print(f"  {text:<{room}} {value}")
+
+
+def limit(goal):
+    return f"at least {goal['at_least']:g}" if "at_least" in goal else f"at most {goal['at_most']:g}"
+
+
+def show(parts):
+    for part in parts.values():
+        print(part["title"])
+        for text, value in part["table"]:
+            row(text, value)
+        if part.get("lost"):
+            row("lab lost and started again", str(part["lost"]))
+        print()
+    if len({part["series"] for part in parts.values() if part.get("series")}) > 1:
+        print("NOTE: the parts are of different versions of the kernel series\n")
+    print("goals")
+    for part in parts.values():
+        for goal in part["goals"]:
+            row(goal["name"], f"{goal['value']:g}")
+            row("", f"{limit(goal)}: {'met' if goal['met'] else 'MISSED'}")
+
+
+def main():
+    directory, out = sys.argv[1:]
+    parts = load(directory)
+    if not parts:
+        sys.stderr.write(f"figures_kernel.py: no part in '{directory}'\n")
+        return 2
+    figures = {
+        "schema": 1,
+        "measured": datetime.date.today().isoformat(),
+        "commit": command("git", "describe", "--always", "--dirty"),
+        "quick": word(directory, "mode") == "quick",
+        "seed": int(word(directory, "seed") or 0),
+        "machine": {"cpus": os.cpu_count(), "kernel": platform.release(), "emulated": "QEMU TCG"},
+        "versions": {
+            "gcc": command("gcc", "--version"),
+            "qemu": command("qemu-system-x86_64", "--version"),
+            "lab_kernel": os.path.basename(command("lab/setup", "--where", "kernel")),
+            "series": sorted({part["series"] for part in parts.values() if part.get("series")}),
+        },
+        "goals_missed": [goal["name"] for part in parts.values() for goal in part["goals"]
+                         if not goal["met"]],
+        "parts": parts,
+    }
+    with open(out, "w", encoding="utf-8") as file:
+        json.dump(figures, file, indent=1)
+        file.write("\n")
+    show(parts)
+    return 1 if figures["goals_missed"] else 0
+
+
+sys.exit(main())
