@@ -80,6 +80,16 @@ if grep -qs '^#define HAVE_SYSTEMD 1' "$build/build_config.h"; then
 else
 	skip "installs $unit" "built without libsystemd"
 fi
+# What it leaves out unless it is asked for.
+if [ -e "$build/packaging/dkms/dkms.conf" ]; then
+	version=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"$/\1/p' "$build/packaging/dkms/dkms.conf")
+	patches=$(dirname "$0")/../../kvm-patches
+	while read -r file; do
+		expected+=("/usr/src/vmtier-kvm-$version/$file")
+	done < <(printf '%s\n' dkms.conf step README.md && cd -- "$patches" &&
+		find apply build v* -type f -printf 'kvm-patches/%p\n')
+	expected+=(/usr/share/dkms/modules_to_force_install/vmtier-kvm)
+fi
 if [ -e "$build/man/vmtierd.8" ]; then
 	has_pages=yes
 	expected+=("${pages[@]/#/$man/}")

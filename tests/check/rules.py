@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
 ROOT = sys.argv[1]
 
@@ -108,27 +109,35 @@ def headers_alone():
 
 
 def uapi_identical():
-    ours = read(os.path.join(ROOT, "include/uapi/kvm_access.h")).splitlines()
+    """The header as the whole of each series leaves it, byte for byte."""
+    header = "include/uapi/linux/kvm_access.h"
     found = False
-    for path, name in sources("kvm-patches", (".patch",)):
-        text = read(path)
-        at = text.find("+++ b/include/uapi/linux/kvm_access.h")
-        if at < 0:
+    for directory, _, names in os.walk(os.path.join(ROOT, "kvm-patches")):
+        if "series" not in names:
             continue
         found = True
-        theirs = []
-        for line in text[at:].splitlines()[2:]:
-            if not line.startswith("+"):
-                break
-            theirs.append(line[1:])
-        if theirs != ours:
-            yield f"{name}: the header in the series is not include/uapi/kvm_access.h"
+        series = os.path.relpath(directory, ROOT)
+        patches = [line.split("#")[0].strip() for line in read(os.path.join(directory, "series")).splitlines()]
+        diffs = []
+        for patch in filter(None, patches):
+            parts = read(os.path.join(directory, patch)).split("\ndiff --git ")
+            diffs += ["diff --git " + part + "\n" for part in parts[1:] if part.startswith(f"a/{header} ")]
+        if not diffs:
+            yield f"no patch of {series} has {header}"
+            continue
+        with tempfile.TemporaryDirectory() as scratch:
+            run = subprocess.run(["patch", "-p1", "-s", "-F0", "-d", scratch], input="".join(diffs),
+                                 capture_output=True, text=True, check=False)
+            if run.returncode:
+                yield f"the parts of {series} for {header} do not apply: {run.stdout.strip()}"
+            elif read(os.path.join(scratch, header)) != read(os.path.join(ROOT, "include/uapi/kvm_access.h")):
+                yield f"{header} of {series} is not include/uapi/kvm_access.h"
     if not found:
-        yield "the series does not add include/uapi/linux/kvm_access.h"
+        yield "there is no series in kvm-patches"
 
 
 def formatted():
-    files = [path for top in ("vmm-agent", "tests", "lab") for path, _ in sources(top, (".c", ".h"))]
+    files = [path for top in ("vmm-agent", "tests", "lab", "bench") for path, _ in sources(top, (".c", ".h"))]
     run = subprocess.run(["clang-format", "--dry-run", "--Werror", *files],
                          capture_output=True, text=True, check=False)
     bad = sorted(set(re.findall(r"^(\S+?):\d+", run.stderr, re.M)))
@@ -138,7 +147,7 @@ def formatted():
 
 def scripts():
     names = []
-    for top in ("lab", "tests", "kvm-patches", "libvirt-hooks", ".ci"):
+    for top in ("lab", "tests", "kvm-patches", "libvirt-hooks", "packaging", ".ci"):
         for path, _ in sources(top, ("",)):
             with open(path, "rb") as file:
                 first = file.readline()
