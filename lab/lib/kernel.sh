@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The kernel of the lab: which one is in the cache, its KVM modules (as the
+# The kernels of the lab: which ones are in the cache, their KVM modules (as the
 # distribution built them, or with our series), and the initramfs with them.
-# Fetching the packages is not done here: see lab/setup.
+# Fetching the packages and building the debug kernel is not done here: see lab/setup.
 # shellcheck disable=SC2154 # lab_dir, tree_dir, cache_*: lib/common.sh
 
 # Modules for the initramfs in the order in which they are loaded.
@@ -10,8 +10,9 @@ root_modules=(fs/netfs/netfs net/9p/9pnet net/9p/9pnet_virtio fs/9p/9p fs/overla
 host_modules=(virt/lib/irqbypass drivers/crypto/ccp/ccp)
 kvm_modules=(kvm kvm-amd)
 
-# kernel_find: sets kernel_dir (in the cache), kernel_version (of the package)
-# and kernel_release (as uname -r says). Fails if there is none.
+# kernel_find: sets kernel_dir (in the cache), kernel_version (of the package),
+# kernel_release (as uname -r says), and kernel_source and kernel_headers, of which
+# modules are built. Fails if there is none.
 kernel_find() {
 	local newest
 	newest=$(cd "$cache_dir/kernel" 2> /dev/null && printf '%s\n' 6.12.* | sort -V | tail -n 1)
@@ -19,6 +20,35 @@ kernel_find() {
 	[ -n "$newest" ] && [ -e "$kernel_dir/release" ] || return 1
 	kernel_version=$newest
 	kernel_release=$(< "$kernel_dir/release")
+	kernel_source=$kernel_dir/usr/src/linux-source-6.12.tar.xz
+	kernel_headers=$kernel_dir/usr/src/linux-headers-$kernel_release
+	kernel_build_args=()
+}
+
+# debug_kernel_key: changes when the debug kernel has to be built again. After
+# kernel_find.
+debug_kernel_key() {
+	{
+		printf '%s\n' "$kernel_version"
+		cat "$lab_dir/debug-kernel" "$lab_dir/debug-kernel.config"
+	} | sha256sum | cut -c 1-16
+}
+
+# debug_kernel_find: kernel_find, and then what it sets is that of the debug kernel of
+# the same source. Fails if that is not in the cache.
+debug_kernel_find() {
+	local dir
+	kernel_find || return
+	dir=$cache_dir/debug-kernel/$(debug_kernel_key)
+	[ -e "$dir/release" ] || return
+	kernel_dir=$dir
+	kernel_version+=-${dir##*/}
+	kernel_release=$(< "$kernel_dir/release")
+	kernel_headers=$kernel_dir/headers
+	kernel_build_args=(--common-headers "$kernel_headers")
+	# The rest is not modular there.
+	root_modules=()
+	host_modules=(virt/lib/irqbypass)
 }
 
 # kernel_extract VMLINUZ: the ELF file inside on stdout. QEMU starts it through
@@ -59,8 +89,8 @@ kvm_modules_dir() {
 		stage=$(cache_stage modules) || exit
 		log=$cache_dir/kvm-build.log
 		if ! "$tree_dir/kvm-patches/build" --out "$stage" \
-			--source "$kernel_dir"/usr/src/linux-source-6.12.tar.xz \
-			--headers "$kernel_dir/usr/src/linux-headers-$kernel_release" \
+			--source "$kernel_source" --headers "$kernel_headers" \
+			${kernel_build_args[@]+"${kernel_build_args[@]}"} \
 			> "$log" 2>&1 {cache_lock_fd}>&-; then
 			tail -n 20 "$log" >&2
 			die "the patched KVM modules do not build: mend the series or use --kernel stock (log: $log)"
@@ -102,7 +132,7 @@ initramfs_make() (
 		cp "$(command -v busybox)" "$stage/root/bin/busybox"
 		cp "$lab_dir/lib/init" "$stage/root/init"
 		chmod 755 "$stage/root/init"
-		for module in "${root_modules[@]}" "${host_modules[@]}"; do
+		for module in ${root_modules[@]+"${root_modules[@]}"} "${host_modules[@]}"; do
 			add_module "$kernel_dir/lib/modules/$kernel_release/kernel/$module" \
 				"${module##*/}" "$stage/root/modules"
 			names+=("${module##*/}")
