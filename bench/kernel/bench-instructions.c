@@ -15,6 +15,9 @@
 #include "base/units.h"
 #include "measure.h"
 
+/* Holds the lines of the calibration, which is to run without interruption. */
+#define OUTPUT_BYTES (256 << 10)
+
 static const char usage[] =
 	"Usage: bench-instructions [OPTION...] SERIES...\n"
 	"\n"
@@ -100,6 +103,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	m.reps = (unsigned int)reps;
+	setvbuf(stdout, NULL, _IOFBF, OUTPUT_BYTES);
 	tiny_hold_kvm();
 	r = run(&m, pages, argv + optind, argc - optind);
 	if (r)

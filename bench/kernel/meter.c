@@ -15,5 +15,4 @@ void meter_write(struct meter *m, const struct reading *r)
 	if (r->expected)
 		fprintf(m->out, ", \"expected\": %" PRIu64, r->expected);
 	fprintf(m->out, "%s}\n", r->more ? r->more : "");
-	fflush(m->out);
 }

@@ -16,7 +16,7 @@
 
 /**
  * struct meter - where intervals go
- * @out: the lines
+ * @out: the lines; with a large buffer, as a write makes devices interrupt later on
  * @intervals: so far, as the plugin counts them
  * @start_ns: of the one under way
  * @ns: of the last one
