@@ -79,10 +79,12 @@ static int marker(const uint8_t *code, size_t size)
 /* MOVS, CMPS, STOS, LODS, SCAS, INS and OUTS under a REP prefix. */
 static bool is_rep_string(const uint8_t *code, size_t size)
 {
+	static const uint8_t prefixes[] = {0x66, 0x67, 0x2e, 0x36, 0x3e, 0x26,
+					   0x64, 0x65, 0xf0, 0xf2, 0xf3};
 	bool rep = false;
 	size_t i = 0;
 
-	for (; i < size && (strchr("\x66\x67\x2e\x36\x3e\x26\x64\x65\xf0\xf2\xf3", code[i])); i++)
+	for (; i < size && memchr(prefixes, code[i], sizeof(prefixes)); i++)
 		rep |= code[i] == 0xf2 || code[i] == 0xf3;
 	if (i < size && (code[i] & 0xf0) == 0x40)
 		i++;

@@ -16,11 +16,11 @@ int text_write(const char *path, const char *text)
 {
 	_cleanup_(closep) int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
 	size_t length = strlen(text);
-	int r;
+	ssize_t n = fd < 0 ? -1 : write(fd, text, length);
+	int r = n < 0 ? -errno : -EIO;
 
-	if (fd >= 0 && write(fd, text, length) == (ssize_t)length)
+	if (n == (ssize_t)length)
 		return 0;
-	r = -errno;
 	fprintf(stderr, "cannot write '%s' to %s: %s\n", text, path, strerror(-r));
 	return r;
 }
