@@ -23,6 +23,9 @@
 /* Turns of the spinner between looks at what it is asked for: far less than a pass. */
 #define SPIN_TURNS 100000
 
+/* accessed, present, large, on_nodes, dirty */
+#define NR_MAPS 5
+
 int stay_on_cpu(int cpu)
 {
 	cpu_set_t set;
@@ -62,6 +65,7 @@ static int harvest(struct neighbour *n)
 		.present = (uintptr_t)(n->maps + words),
 		.large = (uintptr_t)(n->maps + 2 * words),
 		.on_nodes = (uintptr_t)(n->maps + 3 * words),
+		.dirty = (uintptr_t)(n->maps + 4 * words),
 		.nodemask = (uintptr_t)&nodes,
 		.nodemask_bits = 64,
 	};
@@ -110,25 +114,35 @@ static void *neighbour_run(void *arg)
 	return NULL;
 }
 
+static void neighbour_free(struct neighbour *n)
+{
+	closep(&n->module_fd);
+	free(n->maps);
+}
+
 int neighbour_start(struct neighbour *n, struct bed *bed, int cpu)
 {
 	int r;
 
 	*n = (struct neighbour) {.bed = bed, .cpu = cpu, .doing = WAY_END};
 	n->module_fd = open(CLEAR_YOUNG_DEVICE, O_RDWR | O_CLOEXEC);
-	n->maps = calloc(4 * bitmap_words(bed->pages), sizeof(uint64_t));
-	if (!n->maps)
-		return -ENOMEM;
-	r = -pthread_create(&n->thread, NULL, neighbour_run, n);
-	return r ? r : neighbour_do(n, NEIGHBOUR_SPINS);
+	n->maps = calloc(NR_MAPS * bitmap_words(bed->pages), sizeof(uint64_t));
+	r = n->maps ? -pthread_create(&n->thread, NULL, neighbour_run, n) : -ENOMEM;
+	if (r) {
+		neighbour_free(n);
+		return r;
+	}
+	r = neighbour_do(n, NEIGHBOUR_SPINS);
+	if (r)
+		neighbour_stop(n);
+	return r;
 }
 
 void neighbour_stop(struct neighbour *n)
 {
 	n->way = WAY_END;
 	pthread_join(n->thread, NULL);
-	closep(&n->module_fd);
-	free(n->maps);
+	neighbour_free(n);
 }
 
 int neighbour_do(struct neighbour *n, enum neighbour_way way)
