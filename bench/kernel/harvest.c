@@ -12,7 +12,6 @@
 #include "base/bitmap.h"
 #include "base/cleanup.h"
 #include "measure.h"
-#include "tiny-access.h"
 
 #define ALL_NODES (~0ULL)
 
@@ -26,12 +25,17 @@ struct variant {
 };
 
 static const struct variant variants[] = {
-	{.name = "all bitmaps", .large = true, .nodes = true},
+	{.name = "all", .large = true, .nodes = true, .dirty = true},
+	{.name = "all but dirty", .large = true, .nodes = true},
 	{.name = "accessed and present"},
-	{.name = "all bitmaps, peek", .flags = KVM_ACCESS_PEEK, .large = true, .nodes = true},
-	{.name = "accessed and present, peek", .flags = KVM_ACCESS_PEEK},
-	{.name = "all bitmaps and dirty", .large = true, .nodes = true, .dirty = true},
 	{.name = "accessed, present and dirty", .dirty = true},
+	{.name = "all, peek",
+	 .flags = KVM_ACCESS_PEEK,
+	 .large = true,
+	 .nodes = true,
+	 .dirty = true},
+	{.name = "all but dirty, peek", .flags = KVM_ACCESS_PEEK, .large = true, .nodes = true},
+	{.name = "accessed and present, peek", .flags = KVM_ACCESS_PEEK},
 };
 
 struct maps {
@@ -72,21 +76,26 @@ static int maps_new(struct maps *maps, size_t pages)
 		       : -ENOMEM;
 }
 
+/* Pages are written to where dirty bits are asked for, so that as many are dirty as accessed. */
 static int check(const struct measure *m, const struct variant *v, const struct maps *maps,
 		 const struct kvm_access_harvest *h, uint64_t accessed)
 {
+	uint64_t dirty = v->dirty ? accessed : 0;
 	size_t pages = m->bed->pages;
 
 	if (!h->npages && h->nr_present == pages && h->nr_accessed == accessed && !h->nr_large &&
-	    h->nr_on_nodes == (v->nodes ? pages : 0) &&
+	    h->nr_dirty == dirty && h->nr_on_nodes == (v->nodes ? pages : 0) &&
 	    bitmap_count(maps->accessed, pages) == accessed &&
-	    bitmap_count(maps->present, pages) == pages)
+	    bitmap_count(maps->present, pages) == pages &&
+	    (!v->dirty || bitmap_count(maps->dirty, pages) == dirty))
 		return 0;
 	fprintf(stderr,
 		"harvest, %s: of %zu pages %llu are present, %llu accessed (should be %llu), "
-		"%llu large, %llu to be done: it was not the guest that is meant, no figures\n",
+		"%llu dirty (should be %llu), %llu large, %llu to be done: it was not the guest "
+		"that is meant, no figures\n",
 		v->name, pages, (unsigned long long)h->nr_present,
 		(unsigned long long)h->nr_accessed, (unsigned long long)accessed,
+		(unsigned long long)h->nr_dirty, (unsigned long long)dirty,
 		(unsigned long long)h->nr_large, (unsigned long long)h->npages);
 	return -EPROTO;
 }
@@ -134,9 +143,14 @@ static int harvest_once(struct measure *m, const struct variant *v, const struct
 	return check(m, v, maps, &h, accessed);
 }
 
-static int clear_all(const struct measure *m)
+static int clear_all(const struct measure *m, const struct maps *maps)
 {
-	struct kvm_access_harvest h = {.gfn = m->bed->first, .npages = m->bed->pages};
+	struct kvm_access_harvest h = {
+		.gfn = m->bed->first,
+		.npages = m->bed->pages,
+		.bitmap_gfn = m->bed->first,
+		.dirty = (uintptr_t)maps->dirty,
+	};
 	int r;
 
 	do {
@@ -147,12 +161,12 @@ static int clear_all(const struct measure *m)
 
 static int harvest_both(struct measure *m, const struct variant *v, const struct maps *maps)
 {
-	int r = bed_touch(m->bed, TINY_READ);
+	int r = bed_touch(m->bed, v->dirty ? TINY_WRITE : TINY_READ);
 
 	if (!r)
 		r = harvest_once(m, v, maps, "accessed", m->bed->pages);
 	if (!r && v->flags & KVM_ACCESS_PEEK)
-		r = clear_all(m);
+		r = clear_all(m, maps);
 	if (!r)
 		r = harvest_once(m, v, maps, "idle", 0);
 	return r;
@@ -161,14 +175,10 @@ static int harvest_both(struct measure *m, const struct variant *v, const struct
 int measure_harvest(struct measure *m)
 {
 	_cleanup_(maps_free) struct maps maps = {0};
-	struct kvm_access_info info;
 	int r = maps_new(&maps, m->bed->pages);
 
-	if (!r)
-		r = tiny_access_info(m->bed->access_fd, &info);
 	for (unsigned int i = 0; !r && i < m->reps; i++)
 		for (size_t n = 0; !r && n < ARRAY_SIZE(variants); n++)
-			if (!variants[n].dirty || info.supported & KVM_ACCESS_SUP_DIRTY)
-				r = harvest_both(m, &variants[n], &maps);
+			r = harvest_both(m, &variants[n], &maps);
 	return r;
 }
