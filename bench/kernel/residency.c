@@ -2,7 +2,8 @@
 /*
  * On which node does each page lie: asked of the harvest (bitmap on_nodes), of
  * /proc/PID/pagemap with a table from frame to node, and of move_pages(2).
- * Instructions of each, user space included, and whether they agree.
+ * Instructions of each, user space included, up to the same answer: a byte per page.
+ * And whether they agree.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -139,9 +140,9 @@ static int ask_harvest(struct measure *m, uint64_t *present, uint64_t *on_node, 
 	do {
 		r = ioctl(m->bed->access_fd, KVM_ACCESS_HARVEST, &h);
 	} while (h.npages && (!r || errno == EINTR));
-	meter_end(&m->meter);
 	for (size_t i = 0; i < m->bed->pages; i++)
 		answer[i] = !bitmap_test(present, i) ? NOWHERE : bitmap_test(on_node, i);
+	meter_end(&m->meter);
 	return r < 0 ? -errno : 0;
 }
 
@@ -189,9 +190,9 @@ static int ask_move_pages(struct measure *m, void **at, int *status, uint8_t *an
 
 	meter_begin(&m->meter);
 	r = syscall(SYS_move_pages, 0, m->bed->pages, at, NULL, status, 0);
-	meter_end(&m->meter);
 	for (size_t i = 0; i < m->bed->pages; i++)
 		answer[i] = status[i] >= 0 && status[i] < NR_NODES ? (uint8_t)status[i] : NOWHERE;
+	meter_end(&m->meter);
 	return r < 0 ? -errno : 0;
 }
 
@@ -244,8 +245,11 @@ static int ask_all(struct measure *m, size_t moved)
 	for (size_t i = 0; i < pages; i++) {
 		at[i] = bed_at(m->bed, i);
 		status[i] = -1;
-		a.pagemap[i] = NOWHERE;
 	}
+	/* Written to now, so that no page of it is met for the first time later. */
+	memset(a.harvest, NOWHERE, pages);
+	memset(a.pagemap, NOWHERE, pages);
+	memset(a.move_pages, NOWHERE, pages);
 	memset(present, 0xff, bitmap_words(pages) * sizeof(*present));
 	memset(on_node, 0xff, bitmap_words(pages) * sizeof(*on_node));
 	for (unsigned int i = 0; !r && i < m->reps; i++) {
@@ -255,10 +259,11 @@ static int ask_all(struct measure *m, size_t moved)
 		write_line(m, "pagemap");
 		r = r ? r : ask_move_pages(m, at, status, a.move_pages);
 		write_line(m, "move_pages");
+		r = r ? r : compare(m, &a, moved);
 	}
 	if (r)
 		fprintf(stderr, "residency: %s: no figures\n", strerror(-r));
-	return r ? r : compare(m, &a, moved);
+	return r;
 }
 
 int measure_residency(struct measure *m)
