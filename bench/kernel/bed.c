@@ -35,7 +35,7 @@ static size_t head_pages(size_t pages)
 	return (tables + CHUNK_PAGES) / CHUNK_PAGES * CHUNK_PAGES;
 }
 
-int bed_new(size_t pages, int node, struct bed **ret_bed)
+int bed_new_stock(size_t pages, int node, struct bed **ret_bed)
 {
 	_cleanup_(bed_freep) struct bed *bed = calloc(1, sizeof(*bed));
 	struct tiny_options opts = {.bind = node != TINY_ANY_NODE, .node = node};
@@ -54,12 +54,23 @@ int bed_new(size_t pages, int node, struct bed **ret_bed)
 		return failed("its page tables need more room", -ENOSPC);
 	if (madvise(bed_at(bed, 0), pages * PAGE_BYTES, MADV_POPULATE_WRITE) < 0)
 		return failed("memory, of which there may be too little", -errno);
-	bed->access_fd = tiny_access_open_own(bed->guest->vm_fd, KVM_ACCESS_FD_CLEAR);
-	if (bed->access_fd < 0)
-		return failed("access fd", bed->access_fd);
 	r = bed_touch(bed, TINY_READ);
 	if (r)
 		return failed("first touch", r);
+	*ret_bed = take_ptr(bed);
+	return 0;
+}
+
+int bed_new(size_t pages, int node, struct bed **ret_bed)
+{
+	_cleanup_(bed_freep) struct bed *bed = NULL;
+	int r = bed_new_stock(pages, node, &bed);
+
+	if (r)
+		return r;
+	bed->access_fd = tiny_access_open_own(bed->guest->vm_fd, KVM_ACCESS_FD_CLEAR);
+	if (bed->access_fd < 0)
+		return failed("access fd", bed->access_fd);
 	*ret_bed = take_ptr(bed);
 	return 0;
 }

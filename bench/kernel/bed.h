@@ -16,7 +16,7 @@
  * @first: first frame of the range, aligned to the chunks in which a harvest walks,
  *	so that cost per page does not depend on the place
  * @pages: of the range
- * @access_fd: an access fd that may clear
+ * @access_fd: an access fd that may clear, or -1
  * @list: scratch
  */
 struct bed {
@@ -38,6 +38,11 @@ struct bed {
  * Return: 0 or a negative errno.
  */
 int bed_new(size_t pages, int node, struct bed **ret_bed);
+
+/**
+ * bed_new_stock() - the same without an access fd, which a stock KVM does not have
+ */
+int bed_new_stock(size_t pages, int node, struct bed **ret_bed);
 
 /** bed_free() - end the guest; NULL is fine.  Return: NULL. */
 struct bed *bed_free(struct bed *bed);

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,18 +27,20 @@ static const char usage[] =
 	"  --seed N    of which pages are moved to another node (1)\n"
 	"\n"
 	"SERIES: calibration harvest notifier mglru damon residency, in any order; but\n"
-	"residency leaves pages on two nodes, which mglru does not expect.\n";
+	"residency leaves pages on two nodes, which mglru does not expect. On a stock KVM\n"
+	"leave out harvest and residency.\n";
 
 static const struct {
 	const char *name;
 	int (*measure)(struct measure *m);
+	bool harvests;
 } series[] = {
 	{"calibration", measure_calibration},
-	{"harvest", measure_harvest},
+	{"harvest", measure_harvest, .harvests = true},
 	{"notifier", measure_notifier},
 	{"mglru", measure_mglru},
 	{"damon", measure_damon},
-	{"residency", measure_residency},
+	{"residency", measure_residency, .harvests = true},
 };
 
 static int find_series(const char *name)
@@ -52,13 +55,16 @@ static int find_series(const char *name)
 static int run(struct measure *m, size_t pages, char **names, int count)
 {
 	_cleanup_(bed_freep) struct bed *bed = NULL;
+	bool harvests = false;
 	int r = 0;
 
-	for (int i = 0; !r && i < count; i++)
+	for (int i = 0; !r && i < count; i++) {
+		harvests |= series[find_series(names[i])].harvests;
 		if (!strcmp(names[i], "mglru"))
 			r = measure_mglru_enter();
+	}
 	if (!r)
-		r = bed_new(pages, 0, &bed);
+		r = harvests ? bed_new(pages, 0, &bed) : bed_new_stock(pages, 0, &bed);
 	m->bed = bed;
 	for (int i = 0; !r && i < count; i++)
 		r = series[find_series(names[i])].measure(m);

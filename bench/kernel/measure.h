@@ -37,6 +37,9 @@ int measure_harvest(struct measure *m);
 /** measure_notifier() - the notifier's clear_young from the test module's loop */
 int measure_notifier(struct measure *m);
 
+/** notifier_clear() - all pages are idle to the host's ageing; nothing is measured */
+int notifier_clear(struct measure *m);
+
 /**
  * measure_mglru() - ageing of the process's memory by the multi-gen LRU
  *

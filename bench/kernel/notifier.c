@@ -54,17 +54,36 @@ static int age_both(struct measure *m, int fd, const char *name, uint64_t step_p
 	return r ? r : age(m, fd, name, step_pages, "idle", false);
 }
 
+static int device_open(void)
+{
+	int fd = open(CLEAR_YOUNG_DEVICE, O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		return fd;
+	fprintf(stderr, "notifier: no " CLEAR_YOUNG_DEVICE ": load clear_young.ko first "
+			"(lab/run --module)\n");
+	return -ENODEV;
+}
+
+int notifier_clear(struct measure *m)
+{
+	struct clear_young_run run = {
+		.start = (uintptr_t)bed_at(m->bed, 0),
+		.end = (uintptr_t)bed_at(m->bed, m->bed->pages),
+		.step = LARGE_PAGES * PAGE_BYTES,
+	};
+	_cleanup_(closep) int fd = device_open();
+
+	if (fd < 0)
+		return fd;
+	return ioctl(fd, CLEAR_YOUNG_RUN, &run) < 0 ? -errno : 0;
+}
+
 int measure_notifier(struct measure *m)
 {
-	_cleanup_(closep) int fd = open(CLEAR_YOUNG_DEVICE, O_RDWR | O_CLOEXEC);
-	int r = 0;
+	_cleanup_(closep) int fd = device_open();
+	int r = fd < 0 ? fd : 0;
 
-	if (fd < 0) {
-		r = -errno;
-		fprintf(stderr, "notifier: no " CLEAR_YOUNG_DEVICE ": load clear_young.ko first "
-				"(lab/run --module)\n");
-		return r;
-	}
 	for (unsigned int i = 0; !r && i < m->reps; i++) {
 		r = age_both(m, fd, "page by page", 1);
 		if (!r)
