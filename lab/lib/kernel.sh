@@ -61,13 +61,14 @@ kernel_extract() {
 	tail -c "+$((offset + 1))" "$1" | zstd -dc 2> /dev/null || true
 }
 
-# series_key: changes when the patches or the way they are built change.
+# series_key: changes when the patches or the way they are built change, and with nothing
+# else that is there: a cover letter quotes figures that name this key.
 series_key() {
-	local series=$tree_dir/kvm-patches
 	{
 		printf '%s\n' "$kernel_version"
-		cd "$series" && find . -type f ! -name '*.md' ! -name '*.rst' -print0 |
-			LC_ALL=C sort -z | xargs -0 sha256sum
+		cd "$tree_dir/kvm-patches" &&
+			sed 's/#.*//; s/[[:space:]]//g; /^$/d; s,^,v6.12/,' v6.12/series |
+			xargs sha256sum apply build v6.12/series
 	} | sha256sum | cut -c 1-16
 }
 
