@@ -30,11 +30,10 @@ static int harvest(struct stress *s, uint32_t flags, struct maps *m)
 		.npages = STRESS_MAP_PAGES,
 		.flags = flags,
 		.accessed = (uintptr_t)m->accessed,
+		.dirty = (uintptr_t)m->dirty,
 		.large = (uintptr_t)m->large,
 	};
 
-	if (s->supported & KVM_ACCESS_SUP_DIRTY)
-		h.dirty = (uintptr_t)m->dirty;
 	do {
 		if (ioctl(s->clear_fd, KVM_ACCESS_HARVEST, &h) < 0 && errno != EINTR) {
 			stress_fail(s, "a harvest at rest fails: %s", strerror(errno));
@@ -101,7 +100,7 @@ static void nested_round(struct stress *s, uint64_t *random, struct stress_round
 {
 	static struct tiny_touch list[NESTED_MAX];
 	static struct maps m, want;
-	size_t vcpu = (size_t)s->guest->nested.vcpu;
+	size_t vcpu = s->guest->nested.vcpu;
 	size_t count = draw_list(s, random, list, NESTED_MAX);
 	bool good;
 	int r;
@@ -120,8 +119,7 @@ static void nested_round(struct stress *s, uint64_t *random, struct stress_round
 	stress_nested_expect(s, want.accessed);
 	tiny_expect_written(s->guest->t, vcpu, list, count, want.dirty);
 	good = is_within(s, want.accessed, m.accessed, "was touched and is not accessed");
-	if (s->supported & KVM_ACCESS_SUP_DIRTY)
-		good &= is_within(s, want.dirty, m.dirty, "was written and is not dirty");
+	good &= is_within(s, want.dirty, m.dirty, "was written and is not dirty");
 	widen(want.accessed, m.large);
 	good &= is_within(s, m.accessed, want.accessed, "is accessed and was not touched");
 	rounds->nested += good;
@@ -151,8 +149,7 @@ static void exact_round(struct stress *s, uint64_t *random, struct stress_rounds
 	widen(want.accessed, m.large);
 	widen(want.dirty, m.large);
 	rounds->accessed += is_equal(s, m.accessed, want.accessed, "accessed");
-	if (s->supported & KVM_ACCESS_SUP_DIRTY)
-		rounds->dirty += is_equal(s, m.dirty, want.dirty, "dirty");
+	rounds->dirty += is_equal(s, m.dirty, want.dirty, "dirty");
 }
 
 /* A harvester that goes on while dirty logs are switched on. */
@@ -218,8 +215,7 @@ void stress_exact(struct stress *s, uint64_t *random, struct stress_rounds *roun
 	for (unsigned int i = 0; i < rounds->asked && !s->failure[0]; i++)
 		exact_round(s, random, rounds);
 	for (unsigned int i = 0; i < rounds->asked && !s->failure[0]; i++)
-		if (s->guest->nested.vcpu >= 0)
-			nested_round(s, random, rounds);
+		nested_round(s, random, rounds);
 	if (s->failure[0])
 		return;
 	s->stop = false;

@@ -11,9 +11,9 @@
  * struct stress_rounds - what was found
  * @asked: rounds of each kind that were asked for
  * @accessed: rounds in which the harvest reported exactly the pages touched
- * @dirty: rounds in which it reported exactly the pages written; 0 if not supported
+ * @dirty: rounds in which it reported exactly the pages written
  * @nested: rounds in which it reported exactly the pages that a nested guest and its
- *	hypervisor touched, and as dirty no fewer than were written; 0 if there is none
+ *	hypervisor touched, and as dirty no fewer than were written
  * @logged: rounds in which the dirty log, switched on while harvests ran, had every
  *	page that was written
  * @logged_beyond: pages that the dirty logs had beside these: KVM logs what it maps

@@ -16,6 +16,9 @@
  * the time, and which one worker zaps when another one harvests: only where two are at the
  * same entry within some ten instructions can the one change what the other has just read.
  *
+ * The twins are pages of the quarry too, which the host fills with the same content and the
+ * guest seldom writes to, so that KSM merges them and a write takes one out again.
+ *
  * Behind the regions are windows, in which small slots appear, move and vanish.
  */
 #pragma once
@@ -30,6 +33,8 @@
 #define STRESS_WINDOW	   512
 #define STRESS_WINDOWS	   16
 #define STRESS_MOVERS	   6
+#define STRESS_TWIN_GFN	   7168
+#define STRESS_TWIN_PAGES  512
 #define STRESS_DUEL_GFN	   8128
 #define STRESS_DUEL_PAGES  64
 

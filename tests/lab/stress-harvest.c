@@ -41,13 +41,6 @@ struct request {
 	uint64_t nodes;
 };
 
-static bool is_wanted(struct stress_worker *w, enum map map)
-{
-	if (map == DIRTY && !(w->s->supported & KVM_ACCESS_SUP_DIRTY))
-		return false;
-	return !stress_one_in(w, 4);
-}
-
 static uint64_t *map_field(struct kvm_access_harvest *h, enum map map)
 {
 	switch (map) {
@@ -96,7 +89,7 @@ static void draw_request(struct stress_worker *w, bool clears, struct request *q
 	q->h.nodemask_bits = BITMAP_WORD;
 	memset(maps, 0x5a, sizeof(maps));
 	for (int map = 0; map < _MAP_MAX; map++)
-		if (is_wanted(w, (enum map)map))
+		if (!stress_one_in(w, 4))
 			*map_field(&q->h, (enum map)map) = (uintptr_t)maps[map];
 	if (stress_one_in(w, 64)) {
 		q->bad = true;

@@ -5,13 +5,18 @@
  */
 #pragma once
 
+#include <regex.h>
 #include <stdio.h>
 
 #include "stress.h"
 
+#define STRESS_KERNEL_COUNTS 4
+
 /**
  * struct stress_kernel - facts
  * @kmsg_fd: /dev/kmsg, read from where it was opened on
+ * @splat: what a line looks like that is a complaint
+ * @before: what the kernel had counted, see stress_kernel_read_counts()
  * @splats: lines that look like a complaint
  * @first_splat: the first of them, or ""
  * @has_kmemleak: there is a kmemleak to be asked
@@ -22,6 +27,8 @@
  */
 struct stress_kernel {
 	int kmsg_fd;
+	regex_t splat;
+	uint64_t before[STRESS_KERNEL_COUNTS];
 	unsigned int splats;
 	char first_splat[200];
 	bool has_kmemleak;
@@ -31,11 +38,17 @@ struct stress_kernel {
 	bool is_unloaded;
 };
 
-/** stress_kernel_begin() - open the log, scan for leaks that are none of ours */
-int stress_kernel_begin(struct stress_kernel *k);
+/**
+ * stress_kernel_begin() - open the log, scan for leaks that are none of ours
+ * @splat: extended regular expression, that of lab/run: borrowed
+ */
+int stress_kernel_begin(struct stress_kernel *k, const char *splat);
 
 /** stress_kernel_end() - close the log */
 void stress_kernel_end(struct stress_kernel *k);
+
+/** stress_kernel_read_counts() - STRESS_SWAPPED_OUT and others that the kernel counts itself */
+void stress_kernel_read_counts(const struct stress_kernel *k, struct stress *s);
 
 /** stress_kernel_quieten() - stop those who collapse and merge pages on their own account */
 void stress_kernel_quieten(void);

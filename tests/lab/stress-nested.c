@@ -174,9 +174,9 @@ int stress_nested_init(struct stress_nested *n, struct tiny *t, size_t vcpu)
 {
 	int r;
 
-	*n = (struct stress_nested) {.vcpu = -1, .mem = TINY_MEMORY_NULL};
+	*n = (struct stress_nested) {.vcpu = vcpu, .mem = TINY_MEMORY_NULL};
 	if (!has_svm(t))
-		return 0;
+		return -EOPNOTSUPP;
 	r = tiny_memory_init(&n->mem, TINY_ANON_4K, STRESS_NESTED_PAGES, TINY_ANY_NODE);
 	if (r)
 		return r;
@@ -185,11 +185,7 @@ int stress_nested_init(struct stress_nested *n, struct tiny *t, size_t vcpu)
 	fill_tables(n);
 	r = tiny_set_slot(t, STRESS_NESTED_SLOT, STRESS_NESTED_GFN, STRESS_NESTED_PAGES,
 			  n->mem.base, 0);
-	if (!r)
-		r = enable_svm(t, vcpu);
-	if (!r)
-		n->vcpu = (int)vcpu;
-	return r;
+	return r ? r : enable_svm(t, vcpu);
 }
 
 void stress_nested_deinit(struct stress_nested *n)
@@ -224,7 +220,7 @@ int stress_nested_run(struct stress *s, const struct tiny_touch *list, size_t co
 	if (ioctl(v->fd, KVM_SET_REGS, &regs) < 0)
 		return -errno;
 	do {
-		r = tiny_resume(t, (size_t)n->vcpu, NULL);
+		r = tiny_resume(t, n->vcpu, NULL);
 	} while (r == -EINTR);
 	stress_count_add(s, STRESS_NESTED_RUNS, 1);
 	if (!r && get64(n, CTL_EXIT_CODE) != EXIT_HLT)
@@ -236,7 +232,7 @@ void stress_nested_expect(const struct stress *s, uint64_t *map)
 {
 	const struct tiny_touch code = {.gfn = STRESS_NESTED_GFN + CODE, .op = TINY_READ};
 
-	tiny_expect(s->guest->t, (size_t)s->guest->nested.vcpu, &code, 1, map);
+	tiny_expect(s->guest->t, s->guest->nested.vcpu, &code, 1, map);
 }
 
 void stress_nested_step(struct stress_worker *w)
@@ -245,8 +241,6 @@ void stress_nested_step(struct stress_worker *w)
 	size_t count = 1 + tiny_random_below(&w->random, TOUCHES_MAX);
 	int r;
 
-	if (w->s->guest->nested.vcpu < 0)
-		return;
 	for (size_t i = 0; i < count; i++)
 		list[i] = stress_guest_draw(w, false);
 	r = stress_nested_run(w->s, list, count, tiny_random(&w->random));

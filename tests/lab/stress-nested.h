@@ -23,17 +23,17 @@
 
 /**
  * struct stress_nested - what L1 has
- * @vcpu: index of its vCPU, or -1 if this KVM has no nested SVM
+ * @vcpu: index of its vCPU
  * @mem: its pages
  */
 struct stress_nested {
-	int vcpu;
+	size_t vcpu;
 	struct tiny_memory mem;
 };
 
 /**
  * stress_nested_init() - make vCPU @vcpu of @t an L1
- * Return: 0, also if there is no nested SVM (@n->vcpu is -1 then), or a negative errno.
+ * Return: 0, -EOPNOTSUPP if there is no nested SVM, or another negative errno.
  */
 int stress_nested_init(struct stress_nested *n, struct tiny *t, size_t vcpu);
 

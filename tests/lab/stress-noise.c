@@ -26,6 +26,9 @@
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT 21
+#endif
 
 #define SMM_SLOT    ((1U << 16) | 20)
 #define NODES	    2
@@ -37,6 +40,7 @@
 #define DUEL_PAGES_MIN (STRESS_DUEL_PAGES / 2)
 
 #define EVICT_AT_ONCE 64
+#define PAGEOUT_MAX   256
 
 static const struct stress_region *draw_region(struct stress_worker *w)
 {
@@ -335,7 +339,22 @@ void stress_thp_step(struct stress_worker *w)
 	snprintf(command, sizeof(command), "%d,0x%" PRIxPTR ",0x%" PRIxPTR, getpid(), start,
 		 start + MIB(2));
 	if (write_to("/sys/kernel/debug/split_huge_pages", command))
-		stress_count_add(w->s, STRESS_THP_SPLIT, 1);
+		stress_count_add(w->s, STRESS_THP_SPLITS_ASKED, 1);
+}
+
+/* Merging */
+
+void stress_twins_step(struct stress_worker *w)
+{
+	const struct tiny_memory *mem = &w->s->guest->regions[STRESS_SMALL].mem;
+	static const uint8_t twin[1 << PAGE_SHIFT_4K] = "twin";
+
+	for (uint64_t i = 0; i < STRESS_TWIN_PAGES; i++) {
+		void *page = tiny_memory_at(mem, STRESS_TWIN_GFN + i);
+
+		if (memcmp(page, twin, sizeof(twin)) != 0) /* a write takes merged ones apart */
+			memcpy(page, twin, sizeof(twin));
+	}
 }
 
 /* Ageing */
@@ -410,12 +429,29 @@ static void age_by_generations(struct stress_worker *w)
 		stress_count_add(w->s, evict ? STRESS_EVICTIONS : STRESS_AGEING_PASSES, 1);
 }
 
+/* Of vaults too: content that comes back from swap is the same. */
+static void page_out(struct stress_worker *w)
+{
+	const struct stress_region *r = draw_region(w);
+	uint64_t page = tiny_random_below(&w->random, r->mem.pages);
+	size_t n = 1 + tiny_random_below(&w->random, min_u64(PAGEOUT_MAX, r->mem.pages - page));
+
+	/* Code and page tables stay where they are: lab/README.md, "Two ways to emulate". */
+	if (r->gfn + page < w->s->guest->t->first_free)
+		return;
+	if (madvise(tiny_memory_at(&r->mem, page), n << PAGE_SHIFT_4K, MADV_PAGEOUT) == 0)
+		stress_count_add(w->s, STRESS_PAGEOUTS, 1);
+}
+
 void stress_age_step(struct stress_worker *w)
 {
-	if (stress_one_in(w, 2))
-		age_by_idle_bits(w);
-	else
-		age_by_generations(w);
+	static void (*const ways[])(struct stress_worker * w) = {
+		age_by_idle_bits,
+		age_by_generations,
+		page_out,
+	};
+
+	ways[tiny_random_below(&w->random, ARRAY_SIZE(ways))](w);
 }
 
 /* Signals */

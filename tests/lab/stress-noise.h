@@ -32,7 +32,10 @@ void stress_move_step(struct stress_worker *w);
 /** stress_thp_step() - collapse 2 MiB, or split a page of 2 MiB */
 void stress_thp_step(struct stress_worker *w);
 
-/** stress_age_step() - the host's own ageing: idle page tracking, MGLRU, eviction */
+/** stress_twins_step() - have pages of equal content, for KSM to merge */
+void stress_twins_step(struct stress_worker *w);
+
+/** stress_age_step() - the host's own ageing: idle page tracking, MGLRU, eviction, swap */
 void stress_age_step(struct stress_worker *w);
 
 /** stress_nudge_step() - a signal to some worker that may be interrupted */

@@ -4,7 +4,8 @@
  * where lab/stress starts it, and leaves a JSON of what it counted.
  *
  * It ends with 0 if all its goals were reached and nothing was wrong, 1 if not, 77
- * where KVM has no access fd.
+ * where KVM has no access fd.  Its verdict is "pass" only after a full run, on the debug
+ * kernel and with nothing left out; after any other one without fault it is "short".
  */
 #define _GNU_SOURCE
 #include "stress.h"
@@ -44,7 +45,12 @@
 /* A step may wait for seconds on a busy machine; at the end nobody shall rest for minutes. */
 #define PAUSE_MAX_US 10000000
 
-#define GOALS 3 /* the first counts have one */
+#define GOALS 3 /* the first counts have one that can be chosen */
+
+/* What a full run is, and the default. */
+#define FULL_SECONDS 600
+#define FULL_ROUNDS  12
+static const uint64_t full_goals[GOALS] = {1000000, 10000, 1000};
 
 const char *const stress_count_names[_STRESS_COUNT_MAX] = {
 	[STRESS_FAULTS] = "guest_page_faults_fixed",
@@ -75,10 +81,16 @@ const char *const stress_count_names[_STRESS_COUNT_MAX] = {
 	[STRESS_PAGES_ZAPPED] = "pages_zapped",
 	[STRESS_PAGES_MIGRATED] = "pages_migrated",
 	[STRESS_THP_COLLAPSED] = "large_pages_collapsed",
-	[STRESS_THP_SPLIT] = "large_page_splits_asked",
+	[STRESS_THP_SPLITS_ASKED] = "large_page_splits_asked",
+	[STRESS_THP_SPLIT] = "large_pages_split",
 	[STRESS_AGEING_PASSES] = "mglru_ageing_passes",
 	[STRESS_IDLE_PASSES] = "idle_tracking_passes",
 	[STRESS_EVICTIONS] = "mglru_evictions",
+	[STRESS_PAGEOUTS] = "pageouts_asked",
+	[STRESS_SWAPPED_OUT] = "pages_swapped_out",
+	[STRESS_SWAPPED_IN] = "pages_swapped_in",
+	[STRESS_MERGED] = "ksm_pages_merged_at_most",
+	[STRESS_UNMERGED] = "ksm_pages_written_apart",
 	[STRESS_VMS_MADE] = "other_vms_made",
 	[STRESS_VMS_KILLED] = "other_vms_killed",
 	[STRESS_FDS_CLOSED_AFTER_VM] = "access_fds_closed_after_their_vm",
@@ -118,6 +130,7 @@ static const struct {
 	{"dirty logger", stress_dirty_log_step, 50000, 30, 1, false},
 	{"migrator", stress_move_step, 10000, 15, 1, false},
 	{"large pages", stress_thp_step, 10000, 20, 1, false},
+	{"twins", stress_twins_step, 100000, 20, 1, false},
 	{"ageing", stress_age_step, 10000, 40, 1, false},
 	{"other VMs", stress_vms_step, 10000, 20, 1, false},
 	{"signals", stress_nudge_step, 10000, 30, 1, false},
@@ -129,7 +142,9 @@ struct options {
 	uint64_t goals[GOALS];
 	size_t vcpus;
 	unsigned int rounds;
+	const char *splat;
 	const char *json;
+	bool is_full;
 };
 
 void stress_fail(struct stress *s, const char *format, ...)
@@ -263,12 +278,71 @@ static void say_progress(struct stress *s, uint64_t seconds)
 	fflush(stdout);
 }
 
+static bool is_full(const struct options *o)
+{
+	const char *kernel = getenv("LAB_KERNEL");
+
+	for (int i = 0; i < GOALS; i++)
+		if (o->goals[i] < full_goals[i])
+			return false;
+	return o->seconds >= FULL_SECONDS && o->rounds >= FULL_ROUNDS && kernel &&
+	       strcmp(kernel, "debug") == 0;
+}
+
+/* Is it a promise of the stress that this is counted at all? */
+static bool must_happen(enum stress_count what)
+{
+	/* For EINTR a signal must find a harvest that waits for another one's end. */
+	return what != STRESS_EINTR;
+}
+
+static uint64_t goal_of(const struct options *o, enum stress_count what)
+{
+	if (what < GOALS)
+		return o->goals[what];
+	return o->is_full && must_happen(what) ? 1 : 0;
+}
+
 static bool goals_are_reached(struct stress *s, const struct options *o)
 {
-	for (int i = 0; i < GOALS; i++)
-		if (stress_count_get(s, (enum stress_count)i) < o->goals[i])
+	for (int i = 0; i < _STRESS_COUNT_MAX; i++)
+		if (stress_count_get(s, (enum stress_count)i) < goal_of(o, (enum stress_count)i))
 			return false;
 	return true;
+}
+
+static void fail_for_goals(struct stress *s, const struct options *o)
+{
+	for (int i = 0; i < _STRESS_COUNT_MAX; i++) {
+		uint64_t goal = goal_of(o, (enum stress_count)i);
+		uint64_t count = stress_count_get(s, (enum stress_count)i);
+
+		if (count < goal)
+			stress_fail(s,
+				    "only %" PRIu64 " of %" PRIu64
+				    " %s within the limit of %" PRIu64 " s",
+				    count, goal, stress_count_names[i], o->limit_seconds);
+	}
+}
+
+/* What a full run promises and this one has not done, as a JSON array. */
+static void write_not_reached(struct stress *s, FILE *out)
+{
+	const char *comma = "";
+
+	fprintf(out, "[");
+	for (int i = 0; i < _STRESS_COUNT_MAX; i++) {
+		if (!must_happen((enum stress_count)i) || stress_count_get(s, (enum stress_count)i))
+			continue;
+		fprintf(out, "%s\"%s\"", comma, stress_count_names[i]);
+		comma = ", ";
+	}
+	fprintf(out, "]");
+}
+
+static const char *verdict(const struct stress *s, const struct options *o)
+{
+	return s->failure[0] ? "fail" : o->is_full ? "pass" : "short";
 }
 
 /* Until the time is over and the goals are reached, or something is wrong.  Return: seconds. */
@@ -280,20 +354,14 @@ static uint64_t watch(struct stress *s, struct stress_kernel *k, const struct op
 		sleep(1);
 		seconds = clock_us(CLOCK_MONOTONIC) / 1000000 - start;
 		stress_guest_read_faults(s);
+		stress_kernel_read_counts(k, s);
 		stress_kernel_listen(k, s);
 		if (s->stop)
 			break;
 		if (seconds >= o->seconds && goals_are_reached(s, o))
 			break;
 		if (seconds >= o->limit_seconds) {
-			for (int i = 0; i < GOALS; i++)
-				if (stress_count_get(s, (enum stress_count)i) < o->goals[i])
-					stress_fail(s,
-						    "only %" PRIu64 " of %" PRIu64
-						    " %s within the limit of %" PRIu64 " s",
-						    stress_count_get(s, (enum stress_count)i),
-						    o->goals[i], stress_count_names[i],
-						    o->limit_seconds);
+			fail_for_goals(s, o);
 			break;
 		}
 		if (seconds >= next) {
@@ -316,7 +384,7 @@ static int open_access(struct stress *s)
 		return s->clear_fd < 0 ? s->clear_fd : s->peek_fd;
 	r = tiny_access_info(s->clear_fd, &info);
 	s->supported = info.supported;
-	return r;
+	return r || (s->supported & KVM_ACCESS_SUP_DIRTY) ? r : -EOPNOTSUPP;
 }
 
 /* The VM goes first, its access fds last. */
@@ -365,7 +433,9 @@ static int write_json(struct stress *s, const struct options *o, const struct ou
 	for (int i = 0; i < GOALS; i++)
 		fprintf(out, "  \"%s\": %" PRIu64 "%s\n", stress_count_names[i], o->goals[i],
 			i + 1 < GOALS ? "," : "");
-	fprintf(out, "},\n\"counts\": {\n");
+	fprintf(out, "},\n\"is_full\": %s,\n\"not_reached\": ", o->is_full ? "true" : "false");
+	write_not_reached(s, out);
+	fprintf(out, ",\n\"counts\": {\n");
 	for (int i = 0; i < _STRESS_COUNT_MAX; i++)
 		fprintf(out, "  \"%s\": %" PRIu64 "%s\n", stress_count_names[i],
 			stress_count_get(s, (enum stress_count)i),
@@ -379,10 +449,8 @@ static int write_json(struct stress *s, const struct options *o, const struct ou
 	fprintf(out, "  \"pages_verified\": %" PRIu64 ",\n  \"rounds_asked\": %u,\n", x->verified,
 		x->rounds.asked);
 	fprintf(out, "  \"exact_rounds_accessed\": %u,\n", x->rounds.accessed);
-	if (s->supported & KVM_ACCESS_SUP_DIRTY)
-		fprintf(out, "  \"exact_rounds_dirty\": %u,\n", x->rounds.dirty);
-	else
-		fprintf(out, "  \"exact_rounds_dirty\": null,\n");
+	fprintf(out, "  \"exact_rounds_dirty\": %u,\n", x->rounds.dirty);
+	fprintf(out, "  \"exact_rounds_nested\": %u,\n", x->rounds.nested);
 	fprintf(out,
 		"  \"dirty_log_rounds_complete\": %u,\n  \"dirty_log_pages_beyond\": %" PRIu64
 		"\n},\n",
@@ -398,8 +466,30 @@ static int write_json(struct stress *s, const struct options *o, const struct ou
 	write_string(out, "first_leak", x->kernel.first_leak);
 	fprintf(out, "\"modules_unloaded\": %s,\n", x->kernel.is_unloaded ? "true" : "false");
 	write_string(out, "failure", s->failure);
-	fprintf(out, "\"verdict\": \"%s\"\n}\n", s->failure[0] ? "fail" : "pass");
+	fprintf(out, "\"verdict\": \"%s\"\n}\n", verdict(s, o));
+	if (fflush(out) || ferror(out)) {
+		fprintf(stderr, "stress: '%s' cannot be written to its end\n", o->json);
+		return -EIO;
+	}
 	return 0;
+}
+
+static void compare_rounds(struct stress *s, const struct stress_rounds *r)
+{
+	const struct {
+		const char *kind;
+		unsigned int good;
+	} kinds[] = {
+		{"accessed", r->accessed},
+		{"dirty", r->dirty},
+		{"nested", r->nested},
+		{"logged", r->logged},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (kinds[i].good != r->asked)
+			stress_fail(s, "at rest only %u of %u rounds were exact: %s", kinds[i].good,
+				    r->asked, kinds[i].kind);
 }
 
 /* After a failure the rest would only blur what it was; what was counted is kept. */
@@ -409,8 +499,10 @@ static void at_rest(struct stress *s, uint64_t *random, struct outcome *x)
 	stress_kernel_quieten();
 	if (!s->failure[0])
 		x->verified = stress_guest_verify_all(s, random);
-	if (!s->failure[0])
+	if (!s->failure[0]) {
 		stress_exact(s, random, &x->rounds);
+		compare_rounds(s, &x->rounds);
+	}
 	printf("at rest: %" PRIu64
 	       " pages verified; of %u rounds, accessed %u, dirty %u, nested %u, "
 	       "logged %u are exact\n",
@@ -451,7 +543,7 @@ static int stress(const struct options *o)
 	uint64_t random = tiny_seed();
 	int r;
 
-	r = stress_kernel_begin(&x.kernel);
+	r = stress_kernel_begin(&x.kernel, o->splat);
 	if (r) {
 		fprintf(stderr, "stress: the kernel's log or kmemleak cannot be read: %s\n",
 			strerror(-r));
@@ -472,6 +564,9 @@ static int stress(const struct options *o)
 	at_rest(&s, &random, &x);
 	leave(&s, &x);
 	stress_kernel_end(&x.kernel);
+	printf("verdict: %s; never happened, of what a full run promises: ", verdict(&s, o));
+	write_not_reached(&s, stdout);
+	printf("\n");
 	if (o->json)
 		r = write_json(&s, o, &x);
 	free(x.facts);
@@ -480,8 +575,9 @@ static int stress(const struct options *o)
 
 static void usage(FILE *to)
 {
-	fputs("Usage: stress [--seconds S] [--limit S] [--faults N] [--harvests N]\n"
-	      "              [--slot-changes N] [--vcpus N] [--rounds N] [--json FILE]\n",
+	fputs("Usage: stress --splat PATTERN [--seconds S] [--limit S] [--faults N]\n"
+	      "              [--harvests N] [--slot-changes N] [--vcpus N] [--rounds N]\n"
+	      "              [--json FILE]\n",
 	      to);
 }
 
@@ -495,17 +591,18 @@ int main(int argc, char **argv)
 		{"slot-changes", required_argument, NULL, 'c'},
 		{"vcpus", required_argument, NULL, 'v'},
 		{"rounds", required_argument, NULL, 'r'},
+		{"splat", required_argument, NULL, 'p'},
 		{"json", required_argument, NULL, 'j'},
 		{NULL, 0, NULL, 0},
 	};
-	struct options o = {.seconds = 600,
-			    .limit_seconds = 1800,
-			    .goals = {1000000, 10000, 1000},
+	struct options o = {.seconds = FULL_SECONDS,
+			    .limit_seconds = 6ULL * FULL_SECONDS,
 			    .vcpus = 2,
-			    .rounds = 12};
+			    .rounds = FULL_ROUNDS};
 	struct sigaction action = {.sa_handler = on_signal}; /* no SA_RESTART: calls shall end */
 	int c;
 
+	memcpy(o.goals, full_goals, sizeof(o.goals));
 	while ((c = getopt_long(argc, argv, "", table, NULL)) != -1) {
 		uint64_t n = optarg ? strtoull(optarg, NULL, 10) : 0;
 
@@ -529,6 +626,9 @@ int main(int argc, char **argv)
 		case 'r':
 			o.rounds = (unsigned int)n;
 			break;
+		case 'p':
+			o.splat = optarg;
+			break;
 		case 'j':
 			o.json = optarg;
 			break;
@@ -537,7 +637,7 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
-	if (optind < argc || !o.seconds || o.limit_seconds < o.seconds || !o.vcpus ||
+	if (optind < argc || !o.splat || !o.seconds || o.limit_seconds < o.seconds || !o.vcpus ||
 	    o.vcpus > STRESS_VCPUS_MAX) {
 		usage(stderr);
 		return 2;
@@ -546,6 +646,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "stress: skipped: this KVM has no access fd\n");
 		return 77;
 	}
+	o.is_full = is_full(&o);
 	sigaction(SIGUSR1, &action, NULL);
 	return stress(&o) ? 1 : 0;
 }

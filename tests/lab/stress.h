@@ -25,7 +25,8 @@ struct stress_guest;
 /**
  * enum stress_count - what is counted; stress_count_names[] has the names of the JSON
  *
- * The first three have goals.
+ * The first three have goals of their own.  Of nearly all others a full run must have
+ * counted one at least: see must_happen() in stress.c.
  */
 enum stress_count {
 	STRESS_FAULTS,
@@ -56,10 +57,16 @@ enum stress_count {
 	STRESS_PAGES_ZAPPED,
 	STRESS_PAGES_MIGRATED,
 	STRESS_THP_COLLAPSED,
+	STRESS_THP_SPLITS_ASKED,
 	STRESS_THP_SPLIT,
 	STRESS_AGEING_PASSES,
 	STRESS_IDLE_PASSES,
 	STRESS_EVICTIONS,
+	STRESS_PAGEOUTS,
+	STRESS_SWAPPED_OUT,
+	STRESS_SWAPPED_IN,
+	STRESS_MERGED,
+	STRESS_UNMERGED,
 	STRESS_VMS_MADE,
 	STRESS_VMS_KILLED,
 	STRESS_FDS_CLOSED_AFTER_VM,
