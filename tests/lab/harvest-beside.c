@@ -2,8 +2,8 @@
 /*
  * Run a command, and harvest all VMs that it makes, without pause and from
  * outside, as vmtierd does, but clearing and asking for everything.  For tests
- * of KVM that must not notice.  Its status is the command's, or 125 if nothing
- * was harvested.
+ * of KVM's dirty log, which must not notice.  Its status is the command's, or 125
+ * if a harvest failed or if there was nothing to be noticed: see what_is_missing().
  *
  * Usage: harvest-beside COMMAND [ARGUMENT]...
  */
@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <linux/kvm.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -34,71 +35,90 @@
  * @pid: the command
  * @pidfd: of the command
  * @nr_vms: VMs found so far
- * @vm_fds: their numbers in the command's table
- * @access_fds: ours
+ * @access_fds: of these
  * @harvests: ranges harvested
  * @accessed: pages that were accessed, over all harvests
+ * @accessed_logged: those of them in slots whose writes KVM logs
  * @dirty: pages that were dirty, over all harvests
+ * @failed: something did, and was said
  */
 struct beside {
 	pid_t pid;
 	int pidfd;
 	size_t nr_vms;
-	int vm_fds[MAX_VMS];
 	int access_fds[MAX_VMS];
 	uint64_t harvests;
 	uint64_t accessed;
+	uint64_t accessed_logged;
 	uint64_t dirty;
+	bool failed;
 };
 
-static bool is_known(const struct beside *b, int vm_fd)
+/* VMs and their owners go away, slots change, signals come. */
+static void fail(struct beside *b, const char *what, int error)
 {
-	for (size_t i = 0; i < b->nr_vms; i++)
-		if (b->vm_fds[i] == vm_fd)
-			return true;
-	return false;
+	if (error == ESRCH || error == ESTALE || error == EINTR)
+		return;
+	if (!b->failed) /* the next ones would only repeat it, thousands of times */
+		fprintf(stderr, "harvest-beside: %s: %s\n", what, strerror(error));
+	b->failed = true;
+}
+
+static bool is_vm(const char *dir, const char *name)
+{
+	char path[PATH_MAX], target[64];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	n = readlink(path, target, sizeof(target) - 1);
+	if (n < 0)
+		return false;
+	target[n] = 0;
+	return !strcmp(target, "anon_inode:kvm-vm");
 }
 
 static void add_vm(struct beside *b, int vm_fd)
 {
 	_cleanup_(closep) int copy = (int)syscall(SYS_pidfd_getfd, b->pidfd, vm_fd, 0);
+	char name[16];
 	int fd;
 
-	if (copy < 0)
-		return; /* closed in between */
-	fd = tiny_access_open(copy, KVM_ACCESS_FD_CLEAR);
-	if (fd < 0) {
-		fprintf(stderr, "harvest-beside: no access fd for fd %d of %d: %s\n", vm_fd,
-			(int)b->pid, strerror(-fd));
+	if (copy < 0) {
+		if (errno != EBADF) /* closed in between */
+			fail(b, "pidfd_getfd", errno);
 		return;
 	}
-	b->vm_fds[b->nr_vms] = vm_fd;
+	snprintf(name, sizeof(name), "%d", copy);
+	if (!is_vm("/proc/self/fd", name)) /* and opened again as something else */
+		return;
+	fd = tiny_access_open(copy, KVM_ACCESS_FD_CLEAR);
+	if (fd == -EBUSY) /* by us: a number may come again, an owner is one of this VM */
+		return;
+	if (fd < 0) {
+		fail(b, "no access fd", -fd);
+		return;
+	}
+	if (b->nr_vms == MAX_VMS) {
+		close(fd);
+		fail(b, "another VM", ENOSPC);
+		return;
+	}
 	b->access_fds[b->nr_vms++] = fd;
 }
 
 static void find_vms(struct beside *b)
 {
-	char dir[64], path[PATH_MAX], target[64];
 	struct dirent *entry;
+	char dir[64];
 	DIR *d;
 
 	snprintf(dir, sizeof(dir), "/proc/%d/fd", (int)b->pid);
 	d = opendir(dir);
 	if (!d)
 		return;
-	while ((entry = readdir(d)) && b->nr_vms < MAX_VMS) {
-		ssize_t n;
-
-		if (!isdigit((unsigned char)entry->d_name[0]) || is_known(b, atoi(entry->d_name)))
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
-		n = readlink(path, target, sizeof(target) - 1);
-		if (n < 0)
-			continue;
-		target[n] = 0;
-		if (!strcmp(target, "anon_inode:kvm-vm"))
+	while ((entry = readdir(d)))
+		if (isdigit((unsigned char)entry->d_name[0]) && is_vm(dir, entry->d_name))
 			add_vm(b, atoi(entry->d_name));
-	}
 	closedir(d);
 }
 
@@ -107,14 +127,20 @@ static void harvest_slot(struct beside *b, int fd, const struct kvm_access_slot 
 	uint64_t first = slot->base_gfn / 64 * 64;
 	uint64_t end = slot->base_gfn + slot->npages;
 	struct tiny_access_maps m;
+	int r;
 
-	if (tiny_access_maps_init(&m, first, end - first) < 0)
+	if (slot->as_id) /* these have the same frames; KVM's tests have none */
 		return;
-	/* Other address spaces have the same frames; KVM's tests have none. */
-	if (!slot->as_id &&
-	    !tiny_access_harvest(fd, &m, b->harvests % 2 ? KVM_ACCESS_FLUSH_END : 0)) {
+	r = tiny_access_maps_init(&m, first, end - first);
+	if (!r)
+		r = tiny_access_harvest(fd, &m, b->harvests % 2 ? KVM_ACCESS_FLUSH_END : 0);
+	if (r) {
+		fail(b, "a harvest", -r);
+	} else {
 		b->harvests++;
 		b->accessed += m.sum.nr_accessed;
+		if (slot->flags & KVM_MEM_LOG_DIRTY_PAGES)
+			b->accessed_logged += m.sum.nr_accessed;
 		b->dirty += m.sum.nr_dirty;
 	}
 	tiny_access_maps_deinit(&m);
@@ -124,18 +150,36 @@ static void harvest_all(struct beside *b)
 {
 	struct kvm_access_slot slots[MAX_SLOTS];
 	uint32_t count;
+	int r;
 
 	for (size_t i = 0; i < b->nr_vms; i++) {
-		if (tiny_access_slots(b->access_fds[i], slots, MAX_SLOTS, &count, NULL) < 0)
+		r = tiny_access_slots(b->access_fds[i], slots, MAX_SLOTS, &count, NULL);
+		if (r) {
+			fail(b, "the table of slots", -r);
 			continue;
+		}
 		for (uint32_t s = 0; s < count; s++)
 			harvest_slot(b, b->access_fds[i], &slots[s]);
 	}
 }
 
+/*
+ * The dirty log could only notice a harvester that took accessed bits from the slots that are
+ * logged, and dirty bits from others: of logged slots a harvest reports and takes none.
+ */
+static const char *what_is_missing(const struct beside *b)
+{
+	if (!b->accessed_logged)
+		return "no accessed page in a slot whose writes are logged";
+	if (!b->dirty)
+		return "no dirty page";
+	return NULL;
+}
+
 int main(int argc, char **argv)
 {
 	struct beside b = {0};
+	const char *missing;
 	int status;
 
 	if (argc < 2) {
@@ -170,9 +214,12 @@ int main(int argc, char **argv)
 
 	fprintf(stderr,
 		"harvest-beside: %zu VMs, %" PRIu64 " harvests, %" PRIu64
-		" accessed pages, %" PRIu64 " dirty ones\n",
-		b.nr_vms, b.harvests, b.accessed, b.dirty);
-	if (!b.harvests)
+		" accessed pages (%" PRIu64 " where writes are logged), %" PRIu64 " dirty ones\n",
+		b.nr_vms, b.harvests, b.accessed, b.accessed_logged, b.dirty);
+	missing = what_is_missing(&b);
+	if (missing)
+		fprintf(stderr, "harvest-beside: %s was found\n", missing);
+	if (missing || b.failed)
 		return NOTHING;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
