@@ -6,10 +6,9 @@ Usage: figures_kernel.py DIRECTORY FILE
 
 Each DIRECTORY/PART.json is one part (bench/kernel/part.py tells its members), in the
 order in which they were made. Prints a table. Exit status: 0 if all goals were met, 1
-if one was missed, 2 if there is no part.
+if one was missed, 2 if there is no part, or parts that do not belong together.
 """
 
-import datetime
 import glob
 import json
 import os
@@ -19,18 +18,16 @@ import sys
 
 WIDTH = 80
 
+# What the parts of one JSON have in common.
+COMMON = ("quick", "seed", "series")
+
 
 def command(*argv):
-    run = subprocess.run(argv, capture_output=True, text=True, check=False)
-    return (run.stdout or run.stderr).splitlines()[0].strip() if run.returncode == 0 else None
-
-
-def word(directory, name):
-    path = os.path.join(directory, name)
-    if not os.path.exists(path):
+    try:
+        run = subprocess.run(argv, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
         return None
-    with open(path, encoding="utf-8") as file:
-        return file.read().strip()
+    return (run.stdout or run.stderr).splitlines()[0].strip() if run.returncode == 0 else None
 
 
 def load(directory):
@@ -57,11 +54,9 @@ def show(parts):
         print(part["title"])
         for text, value in part["table"]:
             row(text, value)
-        if part.get("lost"):
+        if part["lost"]:
             row("lab lost and started again", str(part["lost"]))
         print()
-    if len({part["series"] for part in parts.values() if part.get("series")}) > 1:
-        print("NOTE: the parts are of different versions of the kernel series\n")
     print("goals")
     for part in parts.values():
         for goal in part["goals"]:
@@ -69,24 +64,38 @@ def show(parts):
             row("", f"{limit(goal)}: {'met' if goal['met'] else 'MISSED'}")
 
 
+def refusal(directory, parts):
+    """Why these parts make no whole, or None."""
+    if not parts:
+        return f"no part in '{directory}'"
+    for member in COMMON:
+        values = {name: part.get(member) for name, part in parts.items()}
+        if None in values.values() or len(set(values.values())) > 1:
+            each = ", ".join(f"{name}: {value}" for name, value in values.items())
+            return f"the parts differ in '{member}' ({each}): measure them again, or remove them"
+    return None
+
+
 def main():
     directory, out = sys.argv[1:]
     parts = load(directory)
-    if not parts:
-        sys.stderr.write(f"figures_kernel.py: no part in '{directory}'\n")
+    reason = refusal(directory, parts)
+    if reason:
+        sys.stderr.write(f"figures_kernel.py: {reason}\n")
         return 2
+    common = next(iter(parts.values()))
     figures = {
         "schema": 1,
-        "measured": datetime.date.today().isoformat(),
-        "commit": command("git", "describe", "--always", "--dirty"),
-        "quick": word(directory, "mode") == "quick",
-        "seed": int(word(directory, "seed") or 0),
+        "measured": max(part["date"] for part in parts.values()),
+        "commits": sorted({part["commit"] for part in parts.values()}),
+        "quick": common["quick"],
+        "seed": common["seed"],
         "machine": {"cpus": os.cpu_count(), "kernel": platform.release(), "emulated": "QEMU TCG"},
         "versions": {
             "gcc": command("gcc", "--version"),
             "qemu": command("qemu-system-x86_64", "--version"),
-            "lab_kernel": os.path.basename(command("lab/setup", "--where", "kernel")),
-            "series": sorted({part["series"] for part in parts.values() if part.get("series")}),
+            "lab_kernel": os.path.basename(command("lab/setup", "--where", "kernel") or ""),
+            "series": common["series"],
         },
         "goals_missed": [goal["name"] for part in parts.values() for goal in part["goals"]
                          if not goal["met"]],
