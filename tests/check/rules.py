@@ -55,7 +55,7 @@ def read(path):
 
 
 def spdx():
-    tops = ["vmm-agent", "include", "tests", "lab", "kvm-patches", "libvirt-hooks", "packaging"]
+    tops = ["vmm-agent", "include", "tests", "lab", "bench", "kvm-patches", "libvirt-hooks", "packaging"]
     for top in tops:
         for path, name in sources(top, (".c", ".h", ".py", ".sh", "meson.build")):
             if "SPDX-License-Identifier" not in read(path)[:200]:
@@ -147,7 +147,7 @@ def formatted():
 
 def scripts():
     names = []
-    for top in ("lab", "tests", "kvm-patches", "libvirt-hooks", "packaging", ".ci"):
+    for top in ("lab", "tests", "bench", "kvm-patches", "libvirt-hooks", "packaging", ".ci"):
         for path, _ in sources(top, ("",)):
             with open(path, "rb") as file:
                 first = file.readline()
