@@ -5,6 +5,7 @@
 Usage: rules.py SOURCE_ROOT
 """
 
+import itertools
 import os
 import re
 import subprocess
@@ -108,19 +109,25 @@ def headers_alone():
             yield f"{name} does not compile alone: {cc.stderr.splitlines()[0]}"
 
 
+def all_series():
+    """Name of each series, its directory, and its patches as texts in their order."""
+    for directory, _, names in os.walk(os.path.join(ROOT, "kvm-patches")):
+        if "series" in names:
+            lines = read(os.path.join(directory, "series")).splitlines()
+            patches = [line.split("#")[0].strip() for line in lines]
+            yield (os.path.relpath(directory, ROOT), directory,
+                   [read(os.path.join(directory, patch)) for patch in patches if patch])
+
+
 def uapi_identical():
     """The header as the whole of each series leaves it, byte for byte."""
     header = "include/uapi/linux/kvm_access.h"
     found = False
-    for directory, _, names in os.walk(os.path.join(ROOT, "kvm-patches")):
-        if "series" not in names:
-            continue
+    for series, _, patches in all_series():
         found = True
-        series = os.path.relpath(directory, ROOT)
-        patches = [line.split("#")[0].strip() for line in read(os.path.join(directory, "series")).splitlines()]
         diffs = []
-        for patch in filter(None, patches):
-            parts = read(os.path.join(directory, patch)).split("\ndiff --git ")
+        for patch in patches:
+            parts = patch.split("\ndiff --git ")
             diffs += ["diff --git " + part + "\n" for part in parts[1:] if part.startswith(f"a/{header} ")]
         if not diffs:
             yield f"no patch of {series} has {header}"
@@ -134,6 +141,41 @@ def uapi_identical():
                 yield f"{header} of {series} is not include/uapi/kvm_access.h"
     if not found:
         yield "there is no series in kvm-patches"
+
+
+def cover_letters():
+    """What a cover letter lists is what the patches are: titles, their order, and files.
+
+    How many lines are changed in a file is not compared: that takes the kernel's source.
+    """
+    for series, directory, patches in all_series():
+        cover = read(os.path.join(directory, "0000-cover-letter.patch"))
+        count = len(patches)
+        titles = []
+        for number, patch in enumerate(patches, 1):
+            subject = re.search(r"^Subject: \[PATCH (\S+)\] (.*(?:\n .*)*)", patch, re.M)
+            if not subject or subject[1] != f"{number}/{count}":
+                yield f"patch {number} of {series} is not [PATCH {number}/{count}]"
+            if subject:
+                titles.append(" ".join(subject[2].split()))
+        if f"Subject: [PATCH 0/{count}] " not in cover:
+            yield f"the cover letter of {series} is not [PATCH 0/{count}]"
+        listed = re.search(r"^\S.* \((\d+)\):\n((?:  .*\n)+)", cover, re.M)
+        # A long title goes on in a line that is further in.
+        found = [" ".join(title.split()) for title in re.split(r"^  (?! )", listed[2], flags=re.M)[1:]] if listed else []
+        if found != titles or int(listed[1]) != count:
+            yield f"the cover letter of {series} lists other titles than the patches have"
+            yield from (f"  {a} - {b}" for a, b in itertools.zip_longest(found, titles) if a != b)
+        changed = {path for patch in patches for path in re.findall(r"^diff --git a/\S+ b/(\S+)$", patch, re.M)}
+        created = {path for patch in patches
+                   for path in re.findall(r"^diff --git a/\S+ b/(\S+)\nnew file mode", patch, re.M)}
+        # git shortens the head of a long path to '...'.
+        stat = re.findall(r"^ (?:\.\.\.)?(\S+) +\| +\d+ [+-]+$", cover, re.M)
+        if len(stat) != len(changed) or not all(any(path.endswith(end) for path in changed) for end in stat):
+            yield f"the diffstat of the cover letter of {series} has other files than the patches change"
+            yield from (f"  {path}" for path in sorted(changed) if not path.endswith(tuple(stat) or "\0"))
+        if set(re.findall(r"^ create mode \d+ (\S+)$", cover, re.M)) != created:
+            yield f"the cover letter of {series} says that other files are new than the patches make"
 
 
 def formatted():
@@ -187,6 +229,7 @@ RULES = {
     "liburcu stays in two files": urcu,
     "every header compiles alone": headers_alone,
     "the ABI header is the one of the kernel series": uapi_identical,
+    "cover letters list what is in the series": cover_letters,
     "everything is formatted": formatted,
     "shellcheck is content": scripts,
     "no file holds two concepts": long_functions,
