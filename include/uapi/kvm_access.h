@@ -62,7 +62,10 @@ struct kvm_access_fd {
 
 /* KVM_ACCESS_GET_INFO */
 struct kvm_access_info {
-	/* owner of the VM's memory, in the caller's pid namespace; 0: not visible there */
+	/*
+	 * owner of the VM's memory, in the caller's pid namespace; 0: not visible
+	 * there, or this kernel does not know (CONFIG_MEMCG)
+	 */
 	__u32 tgid;
 	/* number of address spaces: 1, or 2 with SMM */
 	__u32 nr_address_spaces;
@@ -121,7 +124,8 @@ struct kvm_access_slots {
  * Bitmaps are arrays of __u64; bit 0 is @bitmap_gfn, which with @gfn must be a
  * multiple of 64.  A bitmap that is 0 is not wanted.  The words of the range
  * are written whole: what lies behind its end in the last word is zero.
- *   accessed  mapped with the A bit set
+ *   accessed  present, and accessed since a harvest last cleared its A bit, or since
+ *             it was mapped
  *   present   mapped.  A page that is not present is not idle: it is unknown.
  *   dirty     must be 0 unless KVM_ACCESS_SUP_DIRTY.  Mapped with the D bit set:
  *             written to since it was cleared, or since it was mapped, for KVM sets
@@ -129,11 +133,19 @@ struct kvm_access_slots {
  *             KVM_MEM_LOG_DIRTY_PAGES: ask the log.
  *   large     mapped by an entry of 2 MiB or more
  *   on_nodes  mapped, and the frame lies on a node of @nodemask
- * Pages mapped without A/D bits are present, never accessed, and counted in
- * @nr_unknown.  An accessed or dirty bit of a large entry shows in every page of
- * the range that it maps, and clearing a part of the range clears all of it.
+ * A page that is mapped without A/D bits, and of which it is not known otherwise
+ * that it was accessed, may have been: it is accessed, and counted in @nr_unknown.
+ *
+ * An accessed or dirty bit of a large entry shows in every page of the range that
+ * it maps, and clearing a part of the range clears all of it.  A harvest that begins
+ * where the last one of this fd has ended still tells the rest, unless the memslots
+ * have changed.
  * Of what is mapped for a nested guest, pages that may have been written to, i.e.
- * accessed ones that are mapped as writable, are dirty.
+ * accessed ones that are mapped as writable, are dirty: since the last harvest of
+ * any kind, whether that asked for dirty ones or not.
+ *
+ * Bits of frames outside of the memslots mean nothing: a new memslot may be there
+ * before its generation is.
  *
  * @generation: in: 0, or the generation of the slot table that the caller
  * knows: a different one stops the walk (-ESTALE if nothing was done yet, else
@@ -179,7 +191,7 @@ struct kvm_access_harvest {
 	__u64 reserved[3];
 };
 
-/* Only look: no accessed or dirty bit is cleared. */
+/* Only look: no bit is cleared, so what was accessed once stays accessed. */
 #define KVM_ACCESS_PEEK			(1U << 0)
 /* One remote TLB flush when the range is done, so that the next harvest is exact. */
 #define KVM_ACCESS_FLUSH_END		(1U << 1)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Entries without accessed bits always look idle: nothing may be moved on that. */
+/* Entries without accessed bits always look accessed: nothing may be moved on that. */
 #include <string.h>
 
 #include "sim.h"

@@ -215,10 +215,10 @@ static void take_sample(struct agent *agent, struct guest *guest, const struct p
 		snprintf(guest->failing, sizeof(guest->failing),
 			 "the fds of its process cannot be looked at: whether VFIO or SEV pins "
 			 "its pages cannot be told");
-	/* Such pages look idle, and nobody can tell which they are. */
+	/* Such pages look accessed, and nobody can tell which they are. */
 	if (sample->unknown_pages)
 		snprintf(guest->failing, sizeof(guest->failing),
-			 "KVM maps %llu of its pages without accessed bits: what is cold cannot "
+			 "KVM maps %llu of its pages without accessed bits: what is hot cannot "
 			 "be told",
 			 (unsigned long long)sample->unknown_pages);
 	guest->facts = pass->facts;

@@ -248,7 +248,7 @@ static void harvest_page(struct machine_guest *g, struct kvm_access_harvest *h, 
 	if (mask && (uint32_t)p->node < h->nodemask_bits && bitmap_test(mask, (size_t)p->node))
 		put_bit(h->on_nodes, h, gfn);
 	h->nr_unknown += p->unseen;
-	if (p->accessed && !p->unseen) {
+	if (p->accessed || p->unseen) {
 		put_bit(h->accessed, h, gfn);
 		h->nr_accessed++;
 		if (!(h->flags & KVM_ACCESS_PEEK))
