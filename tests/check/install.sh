@@ -88,7 +88,8 @@ if [ -e "$build/packaging/dkms/dkms.conf" ]; then
 		expected+=("/usr/src/vmtier-kvm-$version/$file")
 	done < <(printf '%s\n' dkms.conf step README.md && cd -- "$patches" &&
 		find apply build v* -type f -printf 'kvm-patches/%p\n')
-	expected+=(/usr/share/dkms/modules_to_force_install/vmtier-kvm)
+	expected+=(/usr/share/dkms/modules_to_force_install/vmtier-kvm
+		/etc/kernel/{postinst.d,header_postinst.d}/vmtier-kvm)
 fi
 if [ -e "$build/man/vmtierd.8" ]; then
 	has_pages=yes
