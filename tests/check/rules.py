@@ -153,12 +153,12 @@ def cover_letters():
         count = len(patches)
         titles = []
         for number, patch in enumerate(patches, 1):
-            subject = re.search(r"^Subject: \[PATCH (\S+)\] (.*(?:\n .*)*)", patch, re.M)
+            subject = re.search(r"^Subject: \[PATCH 0*(\d+/\d+)\] (.*(?:\n .*)*)", patch, re.M)
             if not subject or subject[1] != f"{number}/{count}":
                 yield f"patch {number} of {series} is not [PATCH {number}/{count}]"
             if subject:
                 titles.append(" ".join(subject[2].split()))
-        if f"Subject: [PATCH 0/{count}] " not in cover:
+        if not re.search(rf"^Subject: \[PATCH 0+/{count}\] ", cover, re.M):
             yield f"the cover letter of {series} is not [PATCH 0/{count}]"
         listed = re.search(r"^\S.* \((\d+)\):\n((?:  .*\n)+)", cover, re.M)
         # A long title goes on in a line that is further in.
