@@ -100,7 +100,7 @@ static void nested_round(struct stress *s, uint64_t *random, struct stress_round
 {
 	static struct tiny_touch list[NESTED_MAX];
 	static struct maps m, want;
-	size_t vcpu = s->guest->nested.vcpu;
+	size_t vcpu = s->guest->nested.l1.vcpu;
 	size_t count = draw_list(s, random, list, NESTED_MAX);
 	bool good;
 	int r;

@@ -1,191 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A nested guest.  Offsets and bits are those of AMD's manual, volume 2, appendix B.
+ * A nested guest in the guest of the stress.
  */
 #include "stress-nested.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
-#include "base/bitmap.h"
-#include "base/cleanup.h"
-#include "base/units.h"
 #include "stress-guest.h"
 
-/* Pages of STRESS_NESTED_GFN. */
-enum { CODE, VMCB, HSAVE, PML4, PDPT, PD, PT };
-
-#define L2_CODE_GFN 1 /* of the tiny guest, see tiny.h */
-#define L2_PML4_GFN 2
-
-#define EFER_SVME	(1ULL << 12)
-#define MSR_VM_HSAVE_PA 0xc0010117
-#define CPUID_EXTENDED	0x80000001
-#define CPUID_ECX_SVM	(1U << 2)
-#define RFLAGS_FIXED	2
-#define TOUCHES_MAX	1024
-#define PAT_DEFAULT	0x0007040600070406ULL
-#define ENTRY_FLAGS	0x67 /* present, writable, user as NPT wants it, A and D */
-#define INTERCEPT_HLT	(1U << 24)
-#define INTERCEPT_VMRUN (1U << 0)
-#define EXIT_HLT	0x78
-#define SEGMENT_CODE64	0xa9b
-#define SEGMENT_DATA	0xc93
-#define SEGMENT_TSS	0x8b
-
-/* Of the VMCB. */
-enum vmcb_offset {
-	CTL_MISC1 = 0x00c,
-	CTL_MISC2 = 0x010,
-	CTL_ASID = 0x058,
-	CTL_EXIT_CODE = 0x070,
-	CTL_NESTED = 0x090,
-	CTL_NESTED_CR3 = 0x0b0,
-	SAVE_ES = 0x400,
-	SAVE_CS = 0x410,
-	SAVE_SS = 0x420,
-	SAVE_DS = 0x430,
-	SAVE_TR = 0x490,
-	SAVE_EFER = 0x4d0,
-	SAVE_CR4 = 0x548,
-	SAVE_CR3 = 0x550,
-	SAVE_CR0 = 0x558,
-	SAVE_DR7 = 0x560,
-	SAVE_DR6 = 0x568,
-	SAVE_RFLAGS = 0x570,
-	SAVE_RIP = 0x578,
-	SAVE_RSP = 0x5d8,
-	SAVE_RAX = 0x5f8,
-	SAVE_PAT = 0x668,
-};
-
-/* rax: the VMCB.  All registers but rax and rsp go through to L2 and back. */
-static const uint8_t l1_code[] = {
-	0x0f, 0x01, 0xd8, /* vmrun */
-	0xf4,		  /* hlt */
-};
-
-static uint64_t frame_at(uint64_t page)
-{
-	return (STRESS_NESTED_GFN + page) << PAGE_SHIFT_4K;
-}
-
-static void put64(const struct stress_nested *n, enum vmcb_offset at, uint64_t value)
-{
-	memcpy((uint8_t *)tiny_memory_at(&n->mem, VMCB) + at, &value, sizeof(value));
-}
-
-static void put32(const struct stress_nested *n, enum vmcb_offset at, uint32_t value)
-{
-	memcpy((uint8_t *)tiny_memory_at(&n->mem, VMCB) + at, &value, sizeof(value));
-}
-
-static uint64_t get64(const struct stress_nested *n, enum vmcb_offset at)
-{
-	uint64_t value;
-
-	memcpy(&value, (const uint8_t *)tiny_memory_at(&n->mem, VMCB) + at, sizeof(value));
-	return value;
-}
-
-static void put_segment(const struct stress_nested *n, enum vmcb_offset at, uint64_t selector,
-			uint64_t attributes)
-{
-	put64(n, at, selector | attributes << 16 | 0xffffffffULL << 32);
-	put64(n, at + 8, 0);
-}
-
-/* The same machine as tiny.c makes, one level down. */
-static void fill_vmcb(const struct stress_nested *n)
-{
-	put32(n, CTL_MISC1, INTERCEPT_HLT);
-	put32(n, CTL_MISC2, INTERCEPT_VMRUN);
-	put32(n, CTL_ASID, 1);
-	put64(n, CTL_NESTED, 1);
-	put64(n, CTL_NESTED_CR3, frame_at(PML4));
-	put_segment(n, SAVE_CS, 8, SEGMENT_CODE64);
-	put_segment(n, SAVE_DS, 16, SEGMENT_DATA);
-	put_segment(n, SAVE_ES, 16, SEGMENT_DATA);
-	put_segment(n, SAVE_SS, 16, SEGMENT_DATA);
-	put_segment(n, SAVE_TR, 24, SEGMENT_TSS);
-	put64(n, SAVE_EFER, EFER_SVME | 0x500);
-	put64(n, SAVE_CR0, 0x80000011);
-	put64(n, SAVE_CR3, (uint64_t)L2_PML4_GFN << PAGE_SHIFT_4K);
-	put64(n, SAVE_CR4, 0x20);
-	put64(n, SAVE_DR6, 0xffff0ff0);
-	put64(n, SAVE_DR7, 0x400);
-	put64(n, SAVE_PAT, PAT_DEFAULT);
-}
-
-static void fill_tables(const struct stress_nested *n)
-{
-	uint64_t *entry = tiny_memory_at(&n->mem, PML4);
-
-	entry[0] = frame_at(PDPT) | ENTRY_FLAGS;
-	entry = tiny_memory_at(&n->mem, PDPT);
-	entry[0] = frame_at(PD) | ENTRY_FLAGS;
-	entry = tiny_memory_at(&n->mem, PD);
-	for (uint64_t i = 0; i < STRESS_MAP_PAGES / LARGE_PAGES; i++)
-		entry[i] = frame_at(PT + i) | ENTRY_FLAGS;
-	entry = tiny_memory_at(&n->mem, PT);
-	for (uint64_t gfn = 0; gfn < STRESS_MAP_PAGES; gfn++)
-		entry[gfn] = gfn << PAGE_SHIFT_4K | ENTRY_FLAGS;
-}
-
-static bool has_svm(const struct tiny *t)
-{
-	_cleanup_(freep) struct kvm_cpuid2 *cpuid = NULL;
-	size_t room = 256;
-
-	cpuid = calloc(1, sizeof(*cpuid) + room * sizeof(cpuid->entries[0]));
-	if (!cpuid)
-		return false;
-	cpuid->nent = (uint32_t)room;
-	if (ioctl(t->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) < 0)
-		return false;
-	for (uint32_t i = 0; i < cpuid->nent; i++)
-		if (cpuid->entries[i].function == CPUID_EXTENDED)
-			return cpuid->entries[i].ecx & CPUID_ECX_SVM;
-	return false;
-}
-
-static int enable_svm(const struct tiny *t, size_t vcpu)
-{
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
-	} msrs = {
-		.head = {.nmsrs = 1},
-		.entry = {.index = MSR_VM_HSAVE_PA, .data = frame_at(HSAVE)},
-	};
-	struct kvm_sregs sregs;
-	int fd = t->vcpus[vcpu].fd;
-
-	if (ioctl(fd, KVM_GET_SREGS, &sregs) < 0)
-		return -errno;
-	sregs.efer |= EFER_SVME;
-	if (ioctl(fd, KVM_SET_SREGS, &sregs) < 0)
-		return -errno;
-	return ioctl(fd, KVM_SET_MSRS, &msrs) == 1 ? 0 : -EINVAL;
-}
+#define TOUCHES_MAX 1024
 
 int stress_nested_init(struct stress_nested *n, struct tiny *t, size_t vcpu)
 {
 	int r;
 
-	*n = (struct stress_nested) {.vcpu = vcpu, .mem = TINY_MEMORY_NULL};
-	if (!has_svm(t))
-		return -EOPNOTSUPP;
+	*n = (struct stress_nested) {.mem = TINY_MEMORY_NULL};
+	if (tiny_nested_pages(t) > STRESS_NESTED_PAGES)
+		return -ENOSPC;
 	r = tiny_memory_init(&n->mem, TINY_ANON_4K, STRESS_NESTED_PAGES, TINY_ANY_NODE);
-	if (r)
-		return r;
-	memcpy(tiny_memory_at(&n->mem, CODE), l1_code, sizeof(l1_code));
-	fill_vmcb(n);
-	fill_tables(n);
-	r = tiny_set_slot(t, STRESS_NESTED_SLOT, STRESS_NESTED_GFN, STRESS_NESTED_PAGES,
-			  n->mem.base, 0);
-	return r ? r : enable_svm(t, vcpu);
+	if (!r)
+		r = tiny_set_slot(t, STRESS_NESTED_SLOT, STRESS_NESTED_GFN, STRESS_NESTED_PAGES,
+				  n->mem.base, 0);
+	return r ? r : tiny_nested_init(&n->l1, t, vcpu, STRESS_NESTED_GFN, n->mem.base);
 }
 
 void stress_nested_deinit(struct stress_nested *n)
@@ -196,43 +33,15 @@ void stress_nested_deinit(struct stress_nested *n)
 
 int stress_nested_run(struct stress *s, const struct tiny_touch *list, size_t count, uint64_t stamp)
 {
-	struct stress_nested *n = &s->guest->nested;
-	struct tiny *t = s->guest->t;
-	const struct tiny_vcpu *v = &t->vcpus[n->vcpu];
-	struct kvm_regs regs = {
-		.rip = frame_at(CODE),
-		.rax = frame_at(VMCB),
-		.rflags = RFLAGS_FIXED,
-		.rsi = v->list_gfn << PAGE_SHIFT_4K,
-		.rcx = count,
-		.r8 = stamp,
-	};
-	uint64_t *entry = tiny_memory_at(&t->ram, v->list_gfn);
-	int r;
+	int r = tiny_nested_run(&s->guest->nested.l1, list, count, stamp);
 
-	for (size_t i = 0; i < count; i++)
-		entry[i] = list[i].gfn << PAGE_SHIFT_4K | list[i].op;
-	put64(n, SAVE_RIP, (uint64_t)L2_CODE_GFN << PAGE_SHIFT_4K);
-	put64(n, SAVE_RSP, (v->stack_gfn + 1) << PAGE_SHIFT_4K);
-	put64(n, SAVE_RAX, 0);
-	put64(n, SAVE_RFLAGS, RFLAGS_FIXED);
-	put64(n, CTL_EXIT_CODE, 0);
-	if (ioctl(v->fd, KVM_SET_REGS, &regs) < 0)
-		return -errno;
-	do {
-		r = tiny_resume(t, n->vcpu, NULL);
-	} while (r == -EINTR);
 	stress_count_add(s, STRESS_NESTED_RUNS, 1);
-	if (!r && get64(n, CTL_EXIT_CODE) != EXIT_HLT)
-		r = -EPROTO;
 	return r;
 }
 
 void stress_nested_expect(const struct stress *s, uint64_t *map)
 {
-	const struct tiny_touch code = {.gfn = STRESS_NESTED_GFN + CODE, .op = TINY_READ};
-
-	tiny_expect(s->guest->t, s->guest->nested.vcpu, &code, 1, map);
+	tiny_nested_expect(&s->guest->nested.l1, map);
 }
 
 void stress_nested_step(struct stress_worker *w)
@@ -247,5 +56,5 @@ void stress_nested_step(struct stress_worker *w)
 	if (r)
 		stress_fail(w->s, "the nested guest did not come through its list: %s (exit %#llx)",
 			    strerror(-r),
-			    (unsigned long long)get64(&w->s->guest->nested, CTL_EXIT_CODE));
+			    (unsigned long long)tiny_nested_exit_code(&w->s->guest->nested.l1));
 }

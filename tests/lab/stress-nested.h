@@ -1,19 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A nested guest in the guest of the stress: a vCPU that is a hypervisor (L1) and runs
- * the tiny guest's code once more as L2, under nested page tables of its own.
- *
- * DOC: What is harvested then
- *
- * KVM makes shadow pages of L1's nested page tables, and what L2 touches sets the accessed
- * bits of these, which the harvest finds by the reverse maps under mmu_lock.  L1's tables
- * map what is there one to one by 4 KiB entries, so frames are frames at every level.
- * L2 executes a work list as any vCPU does and a HLT at the end, which L1 intercepts, to
- * execute one itself.
+ * A nested guest (tiny-nested.h) in the guest of the stress, with memory of its own.
  */
 #pragma once
 
 #include "stress.h"
+#include "tiny-nested.h"
 #include "tiny.h"
 
 /** STRESS_NESTED_GFN - first frame of L1's own: its code, the VMCB, its tables */
@@ -23,11 +15,11 @@
 
 /**
  * struct stress_nested - what L1 has
- * @vcpu: index of its vCPU
+ * @l1: its vCPU, and what it runs L2 with
  * @mem: its pages
  */
 struct stress_nested {
-	size_t vcpu;
+	struct tiny_nested l1;
 	struct tiny_memory mem;
 };
 
