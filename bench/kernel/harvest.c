@@ -2,29 +2,21 @@
 /*
  * Instructions of KVM_ACCESS_HARVEST, user space included: it is one ioctl.
  */
+#include "harvest.h"
+
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <uapi/kvm_access.h>
 
 #include "base/bitmap.h"
 #include "base/cleanup.h"
-#include "measure.h"
 
 #define ALL_NODES (~0ULL)
 
-/* Which bitmaps are asked for, and how. */
-struct variant {
-	const char *name;
-	uint32_t flags;
-	bool large;
-	bool nodes;
-	bool dirty;
-};
-
-static const struct variant variants[] = {
+static const struct harvest_variant variants[] = {
 	{.name = "all", .large = true, .nodes = true, .dirty = true},
 	{.name = "all but dirty", .large = true, .nodes = true},
 	{.name = "accessed and present"},
@@ -38,15 +30,7 @@ static const struct variant variants[] = {
 	{.name = "accessed and present, peek", .flags = KVM_ACCESS_PEEK},
 };
 
-struct maps {
-	uint64_t *accessed;
-	uint64_t *present;
-	uint64_t *large;
-	uint64_t *on_nodes;
-	uint64_t *dirty;
-};
-
-static void maps_free(struct maps *maps)
+void harvest_maps_deinit(struct harvest_maps *maps)
 {
 	free(maps->accessed);
 	free(maps->present);
@@ -64,7 +48,7 @@ static uint64_t *map_new(size_t pages)
 	return map ? memset(map, 0xff, bytes) : NULL;
 }
 
-static int maps_new(struct maps *maps, size_t pages)
+int harvest_maps_init(struct harvest_maps *maps, size_t pages)
 {
 	maps->accessed = map_new(pages);
 	maps->present = map_new(pages);
@@ -77,8 +61,9 @@ static int maps_new(struct maps *maps, size_t pages)
 }
 
 /* Pages are written to where dirty bits are asked for, so that as many are dirty as accessed. */
-static int check(const struct measure *m, const struct variant *v, const struct maps *maps,
-		 const struct kvm_access_harvest *h, uint64_t accessed)
+static int check(const struct measure *m, const struct harvest_variant *v,
+		 const struct harvest_maps *maps, const struct kvm_access_harvest *h,
+		 uint64_t accessed)
 {
 	uint64_t dirty = v->dirty ? accessed : 0;
 	size_t pages = m->bed->pages;
@@ -100,8 +85,8 @@ static int check(const struct measure *m, const struct variant *v, const struct 
 	return -EPROTO;
 }
 
-static int harvest_once(struct measure *m, const struct variant *v, const struct maps *maps,
-			const char *state, uint64_t accessed)
+int harvest_once(struct measure *m, const char *series, const struct harvest_variant *v,
+		 const struct harvest_maps *maps, const char *state, uint64_t accessed)
 {
 	const uint64_t nodes = ALL_NODES;
 	struct kvm_access_harvest h = {
@@ -134,7 +119,7 @@ static int harvest_once(struct measure *m, const struct variant *v, const struct
 	}
 	snprintf(more, sizeof(more), ", \"calls\": %u, \"dirty\": %llu, \"retries\": %llu", calls,
 		 (unsigned long long)h.nr_dirty, (unsigned long long)h.nr_retries);
-	meter_write(&m->meter, &(struct reading) {.series = "harvest",
+	meter_write(&m->meter, &(struct reading) {.series = series,
 						  .variant = v->name,
 						  .state = state,
 						  .pages = m->bed->pages,
@@ -143,12 +128,15 @@ static int harvest_once(struct measure *m, const struct variant *v, const struct
 	return check(m, v, maps, &h, accessed);
 }
 
-static int clear_all(const struct measure *m, const struct maps *maps)
+int harvest_clear(const struct measure *m, const struct harvest_maps *maps,
+		  struct kvm_access_harvest *ret_harvest)
 {
 	struct kvm_access_harvest h = {
 		.gfn = m->bed->first,
 		.npages = m->bed->pages,
 		.bitmap_gfn = m->bed->first,
+		.accessed = (uintptr_t)maps->accessed,
+		.present = (uintptr_t)maps->present,
 		.dirty = (uintptr_t)maps->dirty,
 	};
 	int r;
@@ -156,26 +144,31 @@ static int clear_all(const struct measure *m, const struct maps *maps)
 	do {
 		r = ioctl(m->bed->access_fd, KVM_ACCESS_HARVEST, &h);
 	} while (h.npages && (!r || errno == EINTR));
-	return r < 0 ? -errno : 0;
+	if (r < 0)
+		return -errno;
+	if (ret_harvest)
+		*ret_harvest = h;
+	return 0;
 }
 
-static int harvest_both(struct measure *m, const struct variant *v, const struct maps *maps)
+static int harvest_both(struct measure *m, const struct harvest_variant *v,
+			const struct harvest_maps *maps)
 {
 	int r = bed_touch(m->bed, v->dirty ? TINY_WRITE : TINY_READ);
 
 	if (!r)
-		r = harvest_once(m, v, maps, "accessed", m->bed->pages);
+		r = harvest_once(m, "harvest", v, maps, "accessed", m->bed->pages);
 	if (!r && v->flags & KVM_ACCESS_PEEK)
-		r = clear_all(m, maps);
+		r = harvest_clear(m, maps, NULL);
 	if (!r)
-		r = harvest_once(m, v, maps, "idle", 0);
+		r = harvest_once(m, "harvest", v, maps, "idle", 0);
 	return r;
 }
 
 int measure_harvest(struct measure *m)
 {
-	_cleanup_(maps_free) struct maps maps = {0};
-	int r = maps_new(&maps, m->bed->pages);
+	_cleanup_(harvest_maps_deinit) struct harvest_maps maps = {0};
+	int r = harvest_maps_init(&maps, m->bed->pages);
 
 	for (unsigned int i = 0; !r && i < m->reps; i++)
 		for (size_t n = 0; !r && n < ARRAY_SIZE(variants); n++)
