@@ -26,9 +26,9 @@ static const char usage[] =
 	"  --reps N    how often each thing is measured (9)\n"
 	"  --seed N    of which pages are moved to another node (1)\n"
 	"\n"
-	"SERIES: calibration harvest notifier mglru damon residency, in any order; but\n"
+	"SERIES: calibration harvest notifier mglru damon residency nested, in any order; but\n"
 	"residency leaves pages on two nodes, which mglru does not expect. On a stock KVM\n"
-	"leave out harvest and residency.\n";
+	"leave out harvest, residency and nested.\n";
 
 static const struct {
 	const char *name;
@@ -41,6 +41,7 @@ static const struct {
 	{"mglru", measure_mglru},
 	{"damon", measure_damon},
 	{"residency", measure_residency, .harvests = true},
+	{"nested", measure_nested, .harvests = true},
 };
 
 static int find_series(const char *name)

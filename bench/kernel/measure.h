@@ -59,3 +59,10 @@ int measure_damon(struct measure *m);
  * Moves half of the pages to node 1 first, and compares the answers.
  */
 int measure_residency(struct measure *m);
+
+/**
+ * measure_nested() - KVM_ACCESS_HARVEST of what a nested guest touches
+ *
+ * Makes the guest's vCPU a hypervisor.
+ */
+int measure_nested(struct measure *m);
