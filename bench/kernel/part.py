@@ -34,6 +34,10 @@ HARVESTS = ("all", "all but dirty", "accessed and present", "accessed, present a
 # Those that a goal is set for.
 JUDGED = HARVESTS[:3]
 STATES = ("accessed", "idle")
+# What is asked for of a nested guest's pages, and series in which it has touched them.
+NESTED = ("all", "accessed and present")
+NESTED_SERIES = {"nested": "harvest of a nested guest's pages",
+                 "nested and own": "where its host has touched them, too"}
 
 # Clock and count begin apart by the reading of the clock: 80 to 86 instructions.
 CLOCK_LESS_COUNT_MAX = 200
@@ -199,6 +203,24 @@ def cost_rows(tree, damon, digits, unit=1):
     return rows
 
 
+def nested_rows(tree):
+    return [cost_row(f"{title}, {variant}",
+                     [least(tree, series, variant, state) for state in STATES], 1)
+            for series, title in NESTED_SERIES.items() for variant in NESTED]
+
+
+def nested_mapping(readings):
+    """Are there shadow pages of all that is said to be the nested guest's?"""
+    found = of_series(readings, "nested mapping")
+    for each in found:
+        own = each["pages"] if each["variant"] != "nested" else 0
+        by_l2 = each["pages"] if each["variant"] in NESTED_SERIES else 0
+        if (each["present_before_l2"], each["accessed_by_l2"]) != (own, by_l2):
+            raise Nonsense(f"{each['variant']}: of {each['pages']} pages {each['present_before_l2']} "
+                           f"were mapped before L2 has touched {each['accessed_by_l2']} of them")
+    return found
+
+
 def stock_rows(stock, growth):
     return [
         cost_row("on a stock KVM: notifier, page by page", notifier_loop(stock).values(), 1),
@@ -235,12 +257,13 @@ def part_instructions(directory):
             "damon_per_check": damon,
             "damon_check": of_series(readings, "damon check")[0],
             "residency_agreement": agreement,
+            "nested_mapping": nested_mapping(readings),
             "known_code": check_known(readings),
             "known_code_stock": check_known(stock_readings),
             "clock_ns_less_executed": clock_against_count(readings + stock_readings),
         },
         "goals": goals,
-        "table": cost_rows(tree, damon, 1) + stock_rows(stock, growth),
+        "table": cost_rows(tree, damon, 1) + nested_rows(tree) + stock_rows(stock, growth),
         "raw": {"instructions": raw(groups), "executed": raw(grouped(readings, "executed")),
                 "instructions_stock": raw(stock_groups)},
     }

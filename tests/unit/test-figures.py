@@ -83,6 +83,17 @@ def ageing(notifier):
     return readings
 
 
+def nested(before=0, touched=512):
+    """A nested guest whose pages were mapped before, or not all by shadow pages."""
+    readings = [{"series": "nested mapping", "variant": series, "pages": 512,
+                 "present_before_l2": own, "accessed_by_l2": by_l2}
+                for series, own, by_l2 in (("nested", before, touched), ("nested and own", 512, 512),
+                                           ("own beside nested", 512, 0))]
+    readings += [reading(series, variant, state, 512, 512 * 300) for series in part.NESTED_SERIES
+                 for variant in part.NESTED for state in part.STATES]
+    return readings
+
+
 def instructions(directory, notifier, stock, harvest, agree=512):
     """Raw output of the part 'instructions', per page."""
     readings = ageing(notifier)
@@ -95,6 +106,7 @@ def instructions(directory, notifier, stock, harvest, agree=512):
     readings += [{"series": "residency agreement", "pages": 512, "as_pagemap": 512, "as_move_pages": n}
                  for n in (512, agree, 512)]
     readings += [{"series": "damon check", "events": 512}]
+    readings += nested()
     write_run(directory, "instructions", readings)
     write_run(directory, "instructions-stock", ageing(stock))
     return part.part_instructions(directory)
@@ -228,6 +240,15 @@ def nodes_are_compared_in_each_repetition(directory):
     result = instructions(directory, 800, 800, 50, agree=509)
     assert missed(result) == ["pages on whose node harvest, pagemap, move_pages disagree"], missed(result)
     assert values(result)[missed(result)[0]] == 3
+
+
+@test
+def what_no_shadow_page_maps_is_not_the_nested_guests(directory):
+    assert len(part.nested_mapping(nested())) == 3
+    assert "before L2 has touched 512" in nonsense(part.nested_mapping, nested(before=512))
+    assert "before L2 has touched 511" in nonsense(part.nested_mapping, nested(touched=511))
+    table = dict(instructions(directory, 800, 800, 50)["table"])
+    assert table["harvest of a nested guest's pages, all"] == "300.0 / 300.0", table
 
 
 # --- faults and contention ----------------------------------------------------------
