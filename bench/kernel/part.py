@@ -437,7 +437,61 @@ def part_contention(directory):
     }
 
 
+# --- ageing ----------------------------------------------------------------------
+
+
+def part_ageing(directory):
+    """Before and after the patch that lets harvests and the host's ageing leave notes."""
+    samples = lines(directory, "ageing")
+
+    def those(measured, series, **more):
+        return [s for s in samples if s["measured"] == measured and s["series"] == series
+                and all(s[name] == value for name, value in more.items())]
+
+    results, rows = {}, []
+    for series in ("before", "after"):
+        both = those("notes", series, first="ageing") + those("notes", series, first="harvest")
+        for s in both:
+            took, other = (("young", "accessed") if s["first"] == "ageing" else ("accessed", "young"))
+            if s[took] != s["pages"] or s[other + "_again"]:
+                raise Nonsense(f"notes: of {s['pages']} pages {s[took]} were seen by who came first, "
+                               f"{s[other + '_again']} twice by the other")
+        result = {"seen_by_the_other": round(min(s["young"] + s["accessed"] - s["pages"] for s in both)
+                                             / both[0]["pages"], 4)}
+        for what, measured, member, whole in (("damon_found", "damon", "found_accessed", "checks"),
+                                              ("demoted", "reclaim", "demoted_guest", "pages")):
+            for harvested in (False, True):
+                shares = [s[member] / s[whole] for s in those(measured, series)
+                          if bool(s["harvests"]) == harvested]
+                result[what + ("_harvested" if harvested else "")] = {
+                    "median": round(statistics.median(shares), 4),
+                    "shares": [round(share, 4) for share in shares]}
+        results[series] = result
+        rows += [[f"{series}: accessed pages seen by both sides", f"{result['seen_by_the_other']:.0%}"]]
+        rows += [[f"{series}: {title}, without harvests / with",
+                  f"{result[what]['median']:.0%} / {result[what + '_harvested']['median']:.0%}"]
+                 for what, title in (("damon_found", "DAMON's checks that find an access"),
+                                     ("demoted", "hot guest's pages demoted"))]
+    after = results["after"]
+    return {
+        "title": "harvests beside the host's ageing, before and after the patch for that",
+        "results": results,
+        "goals": [
+            goal("of accessed pages, seen by both sides", after["seen_by_the_other"], at_least=1),
+            goal("DAMON finds, beside harvests over without",
+                 round(after["damon_found_harvested"]["median"] / after["damon_found"]["median"], 4),
+                 at_least=0.95),
+            goal("share of a hot guest demoted more beside harvests",
+                 round(after["demoted_harvested"]["median"] - after["demoted"]["median"], 4),
+                 at_most=0.05),
+        ],
+        "table": rows,
+        "raw": samples,
+    }
+
+
 PARTS = {
+    "ageing": part_ageing,
     "instructions": part_instructions,
     "times": part_times,
     "size": part_size,

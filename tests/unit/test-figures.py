@@ -143,6 +143,23 @@ def contention(directory, *stacks, passes=9):
     return part.part_contention(directory)
 
 
+def beside_ageing(directory, seen=64, found=90, demoted=0, first_sees=64):
+    """The part 'ageing': what is seen, found and demoted beside harvests after the patch."""
+    samples = []
+    for series, sees, finds, loses in (("before", 0, 1, 64), ("after", seen, found, demoted)):
+        samples += [{"measured": "notes", "series": series, "first": "ageing", "pages": 64,
+                     "young": first_sees, "accessed": sees, "accessed_again": 0},
+                    {"measured": "notes", "series": series, "first": "harvest", "pages": 64,
+                     "accessed": first_sees, "young": sees, "young_again": 0}]
+        for harvests in (0, 7):
+            samples += [{"measured": "damon", "series": series, "harvests": harvests, "checks": 100,
+                         "found_accessed": finds if harvests else 90}]
+            samples += [{"measured": "reclaim", "series": series, "harvests": harvests, "pages": 64,
+                         "demoted_guest": n} for n in (0, loses if harvests else 0, 64)]
+    write(directory, "ageing.jsonl", "".join(json.dumps(s) + "\n" for s in samples))
+    return part.part_ageing(directory)
+
+
 def some_part(value=1, **about):
     return {"title": "a part", "results": {}, "table": [["a row", "1"]], "raw": [],
             "goals": [part.goal("as much as that", value, at_least=1)], **ABOUT, **about}
@@ -378,6 +395,22 @@ def a_lab_is_lost_only_by_nobodys_fault(directory):
         write(directory, "lab-failed", failure + "\n")
         status, said = shell(lost, OUT=directory)
         assert (status == 0) == forgiven and bool(said) == forgiven, (failure, status, said)
+
+
+@test
+def harvests_that_blind_the_hosts_ageing_miss_the_goals(directory):
+    result = beside_ageing(directory)
+    assert not missed(result), missed(result)
+    before = result["results"]["before"]
+    assert (before["seen_by_the_other"], before["damon_found_harvested"]["median"],
+            before["demoted_harvested"]["median"]) == (0, 0.01, 1), before
+    for broken in ({"seen": 63}, {"found": 80}, {"demoted": 10}):
+        assert len(missed(beside_ageing(directory, **broken))) == 1, broken
+
+
+@test
+def notes_of_a_guest_that_the_first_side_has_not_seen_are_refused(directory):
+    assert "63 were seen" in nonsense(beside_ageing, directory, 64, 90, 0, 63)
 
 
 @test
