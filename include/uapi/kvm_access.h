@@ -144,8 +144,8 @@ struct kvm_access_slots {
  * accessed ones that are mapped as writable, are dirty: since the last harvest of
  * any kind, whether that asked for dirty ones or not.
  *
- * Bits of frames outside of the memslots mean nothing: a new memslot may be there
- * before its generation is.
+ * Bits of frames outside of the memslots mean nothing: they may be of a memslot that is
+ * about to come or to go.
  *
  * @generation: in: 0, or the generation of the slot table that the caller
  * knows: a different one stops the walk (-ESTALE if nothing was done yet, else
