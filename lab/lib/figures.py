@@ -7,13 +7,9 @@ import json
 import os
 import platform
 import re
-import subprocess
 import sys
 
-
-def command(*argv):
-    run = subprocess.run(argv, capture_output=True, text=True, check=False)
-    return (run.stdout or run.stderr).splitlines()[0].strip() if run.returncode == 0 else None
+import first_line
 
 
 def load(directory, name):
@@ -46,13 +42,13 @@ def main():
     json.dump({
         "schema": 1,
         "measured": datetime.date.today().isoformat(),
-        "commit": command("git", "describe", "--always", "--dirty"),
+        "commit": first_line.of("git", "describe", "--always", "--dirty"),
         "machine": {"cpus": os.cpu_count(), "kernel": platform.release(), "emulated": "QEMU TCG"},
         "versions": {
-            "gcc": command("gcc", "--version"),
-            "qemu": command("qemu-system-x86_64", "--version"),
-            "meson": command("meson", "--version"),
-            "lab_kernel": os.path.basename(command("lab/setup", "--where", "kernel")),
+            "gcc": first_line.of("gcc", "--version"),
+            "qemu": first_line.of("qemu-system-x86_64", "--version"),
+            "meson": first_line.of("meson", "--version"),
+            "lab_kernel": os.path.basename(first_line.of("lab/setup", "--where", "kernel") or ""),
         },
         "demo_4k": load(directory, "demo-4k.json"),
         "demo_thp": load(directory, "demo-thp.json"),

@@ -13,21 +13,14 @@ import glob
 import json
 import os
 import platform
-import subprocess
 import sys
+
+import first_line
 
 WIDTH = 80
 
 # What the parts of one JSON have in common.
 COMMON = ("quick", "seed", "series")
-
-
-def command(*argv):
-    try:
-        run = subprocess.run(argv, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return None
-    return (run.stdout or run.stderr).splitlines()[0].strip() if run.returncode == 0 else None
 
 
 def load(directory):
@@ -92,9 +85,9 @@ def main():
         "seed": common["seed"],
         "machine": {"cpus": os.cpu_count(), "kernel": platform.release(), "emulated": "QEMU TCG"},
         "versions": {
-            "gcc": command("gcc", "--version"),
-            "qemu": command("qemu-system-x86_64", "--version"),
-            "lab_kernel": os.path.basename(command("lab/setup", "--where", "kernel") or ""),
+            "gcc": first_line.of("gcc", "--version"),
+            "qemu": first_line.of("qemu-system-x86_64", "--version"),
+            "lab_kernel": os.path.basename(first_line.of("lab/setup", "--where", "kernel") or ""),
             "series": common["series"],
         },
         "goals_missed": [goal["name"] for part in parts.values() for goal in part["goals"]

@@ -11,12 +11,9 @@ import datetime
 import json
 import os
 import re
-import subprocess
 import sys
 
-def command(*argv):
-    run = subprocess.run(argv, capture_output=True, text=True, check=False)
-    return (run.stdout or run.stderr).splitlines()[0].strip() if run.returncode == 0 else None
+import first_line
 
 
 def text(directory, name):
@@ -58,14 +55,14 @@ def main():
     json.dump({
         "schema": 1,
         "measured": datetime.date.today().isoformat(),
-        "commit": command("git", "-C", lab, "describe", "--always", "--dirty"),
+        "commit": first_line.of("git", "-C", lab, "describe", "--always", "--dirty"),
         "lab": {
             "kernel": kernel,
             "tcg": tcg,
             "cpus": int(cpus),
             "build_machine_cpus": os.cpu_count(),
-            "qemu": command("qemu-system-x86_64", "--version"),
-            "kernel_package": os.path.basename(command(lab + "/setup", "--where", "kernel") or ""),
+            "qemu": first_line.of("qemu-system-x86_64", "--version"),
+            "kernel_package": os.path.basename(first_line.of(lab + "/setup", "--where", "kernel") or ""),
             "exit_status": int(status),
             "restarts": len(lost),
             "restart_reasons": lost,

@@ -614,8 +614,10 @@ int main(int argc, char **argv)
 
 	memcpy(o.goals, full_goals, sizeof(o.goals));
 	while ((c = getopt_long(argc, argv, "", table, NULL)) != -1) {
-		uint64_t n = optarg ? strtoull(optarg, NULL, 10) : 0;
+		uint64_t n = 0;
 
+		if (strchr("slfhcvr", c) && units_parse_u64(optarg, &n))
+			c = '?';
 		switch (c) {
 		case 's':
 			o.seconds = n;

@@ -17,13 +17,13 @@
 /**
  * struct sample - bitmaps of @nwords words and counters
  * @npages: page indices covered, a multiple of 64
- * @accessed: A bit set since the pass before; @written: seen in a dirty ring since then
+ * @accessed: A bit set since the pass before, or mapped without one; @written: seen in a dirty ring since then
  * @present: mapped for the guest; @large: by an entry of 2 MiB or more
  * @node: for present pages bit k of the node's index in the node array; @node_planes of them.
  *	With no planes the pass did not see residency.
  * @placed: present on one of the nodes of the array; NULL if there are no other nodes
  * @taken_ns: when the walk ended
- * @unknown_pages: mapped without A/D bits
+ * @unknown_pages: in @accessed only because they are mapped without A/D bits
  * @ring_entries, @ring_lost, @ring_bad: see struct report_guest
  */
 struct sample {

@@ -7,7 +7,7 @@
  *
  * The vCPUs touch pages at random, one thread moves pages to and fro between the
  * nodes, the guest's page tables among them, and the main thread clears bits: not at
- * all, by the MMU notifier's clear_young (bench/kernel/clear_young.c), or by harvests.
+ * all, by the MMU notifier's clear_young (clear_young.c), or by harvests.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,9 +25,9 @@
 #include <uapi/kvm_access.h>
 #include <unistd.h>
 
-#include "../../bench/kernel/clear_young.h"
 #include "base/cleanup.h"
 #include "base/units.h"
+#include "clear_young.h"
 #include "tiny-access.h"
 #include "tiny.h"
 
