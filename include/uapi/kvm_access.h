@@ -130,7 +130,9 @@ struct kvm_access_slots {
  *   dirty     must be 0 unless KVM_ACCESS_SUP_DIRTY.  Mapped with the D bit set:
  *             written to since it was cleared, or since it was mapped, for KVM sets
  *             the bit of what it maps as writable.  Always 0 in memslots with
- *             KVM_MEM_LOG_DIRTY_PAGES: ask the log.
+ *             KVM_MEM_LOG_DIRTY_PAGES: ask the log.  For statistics only: what was
+ *             written to before a page was unmapped and mapped again as read-only
+ *             does not show, so 0 is no proof that a page has not changed.
  *   large     mapped by an entry of 2 MiB or more
  *   on_nodes  mapped, and the frame lies on a node of @nodemask
  * A page that is mapped without A/D bits, and of which it is not known otherwise
@@ -142,7 +144,8 @@ struct kvm_access_slots {
  * have changed.
  * Of what is mapped for a nested guest, pages that may have been written to, i.e.
  * accessed ones that are mapped as writable, are dirty: since the last harvest of
- * any kind, whether that asked for dirty ones or not.
+ * any kind, whether that asked for dirty ones or not.  What a nested guest did before
+ * its hypervisor changed the entry of a page may be lost.
  *
  * Bits of frames outside of the memslots mean nothing: they may be of a memslot that is
  * about to come or to go.
@@ -158,9 +161,9 @@ struct kvm_access_slots {
  * of one range; @nr_walks counts walks from the root, @nr_retries compare-and-
  * exchange attempts that lost a race.
  *
- * Errors: -EINVAL; -EFAULT (what @gfn tells is done, is done); -EPERM clearing
+ * Errors: -EINVAL; -EFAULT and -ESRCH (what @gfn tells is done, is done); -EPERM clearing
  * by an fd without KVM_ACCESS_FD_CLEAR; -ESTALE; -EINTR, only from waiting for
- * another harvest on the same fd; -ESRCH.  What cannot be written to is found out
+ * another harvest on the same fd.  What cannot be written to is found out
  * before anything is cleared; a chunk whose copying out fails all the same, with
  * -EFAULT, has had its bits cleared.
  */
