@@ -137,8 +137,15 @@ static void *harvest_now_and_then(void *arg)
 
 static int harvester_start(struct harvester *h, const struct bed *bed, uint64_t period_ms)
 {
+	int r;
+
 	*h = (struct harvester) {.bed = bed, .period_ms = period_ms};
-	return period_ms ? -pthread_create(&h->thread, NULL, harvest_now_and_then, h) : 0;
+	if (!period_ms)
+		return 0;
+	r = -pthread_create(&h->thread, NULL, harvest_now_and_then, h);
+	if (r)
+		h->period_ms = 0; /* for harvester_stop() */
+	return r;
 }
 
 static int harvester_stop(struct harvester *h)
@@ -363,9 +370,9 @@ static int measure_reclaim(struct bed *bed, const struct args *args)
 		       ", \"sweep_ms\": %" PRIu64 ", \"pages\": %zu"
 		       ", \"demoted_guest\": %" PRIu64 ", \"demoted_all\": %" PRIu64
 		       ", \"taken_mib\": %" PRIu64 ", \"sweeps\": %" PRIu64
-		       ", \"harvests\": %" PRIu64 "}\n",
+		       ", \"harvests\": %" PRIu64 ", \"harvested\": %" PRIu64 "}\n",
 		       args->name, args->period_ms, args->sweep_ms, bed->pages, after[NODE_CXL],
-		       demoted - demoted_before, free_mib + args->beyond, sweeps, h.passes);
+		       demoted - demoted_before, free_mib + args->beyond, sweeps, h.passes, h.accessed);
 	return r;
 }
 
@@ -403,9 +410,10 @@ static int measure_damon_checks(struct bed *bed, const struct args *args)
 	if (!r)
 		printf("{\"measured\": \"damon\", \"series\": \"%s\", \"period_ms\": %" PRIu64
 		       ", \"sweep_ms\": %" PRIu64 ", \"checks\": %" PRIu64
-		       ", \"found_accessed\": %" PRIu64 ", \"harvests\": %" PRIu64 "}\n",
+		       ", \"found_accessed\": %" PRIu64 ", \"harvests\": %" PRIu64
+		       ", \"harvested\": %" PRIu64 "}\n",
 		       args->name, args->period_ms, args->sweep_ms, found.checks, found.accessed,
-		       h.passes);
+		       h.passes, h.accessed);
 	return r;
 }
 

@@ -285,7 +285,7 @@ def part_times(directory):
 
 def part_size(directory):
     readings = read_counted(directory, "size")
-    groups = grouped(readings, "instructions")
+    groups = grouped([r for r in readings if r["series"] == "harvest"], "instructions")
     sizes = sorted({pages for _, _, _, pages in groups})
     if len(sizes) != 2:
         raise Nonsense(f"two sizes are to be compared, not {len(sizes)}")
@@ -302,6 +302,7 @@ def part_size(directory):
         "title": f"instructions per page, {gib:g} GiB over {small >> 8} MiB",
         "results": {"pages": sizes, "costs": results,
                     "worst": {"variant": worst["variant"], "state": worst["state"]},
+                    "known_code": check_known(readings),
                     "clock_ns_less_executed": clock_against_count(readings)},
         "goals": [goal(f"instructions per page, {gib:g} GiB over {small >> 8} MiB, worst variant",
                        worst["ratio"], at_most=1.1)],
@@ -330,13 +331,14 @@ def order_interval(values):
 def part_faults(directory):
     samples = lines(directory, "faults")
     rates = {}
-    spinner = None
-    for sample in samples:
-        rate = sample["pages"] / sample["ns"]
-        if sample["neighbour"] == "spinner":
-            spinner = rate
-        else:
-            rates.setdefault(sample["neighbour"], []).append(rate / spinner)
+    # The two of a pair come one after the other, the spinner first.
+    for spinner, other in zip(samples[::2], samples[1::2], strict=True):
+        if (spinner["neighbour"], spinner["pair"]) != ("spinner", other["pair"]) or \
+                other["neighbour"] == "spinner":
+            raise Nonsense(f"no pair: {spinner['neighbour']} in {spinner['pair']}, "
+                           f"{other['neighbour']} in {other['pair']}")
+        over_spinner = (other["pages"] / other["ns"]) / (spinner["pages"] / spinner["ns"])
+        rates.setdefault(other["neighbour"], []).append(over_spinner)
     results, rows, goals = {}, [], []
     for neighbour, ratios in rates.items():
         low, high, sure = order_interval(ratios)
@@ -456,8 +458,9 @@ def shares_beside(samples, member, whole):
     """@member as a share of @whole, in runs without harvests and in runs beside them."""
     shares = {"alone": [], "harvested": []}
     for s in samples:
-        if bool(s["period_ms"]) != bool(s["harvests"]):
-            raise Nonsense(f"{s['measured']}: {s['harvests']} harvests, one each {s['period_ms']} ms")
+        if not s[whole] or bool(s["period_ms"]) != bool(s["harvests"] and s["harvested"]):
+            raise Nonsense(f"{s['measured']}: {s['harvests']} harvests, one each {s['period_ms']} ms, "
+                           f"with {s['harvested']} accessed pages; {s[whole]} {whole}")
         shares["harvested" if s["period_ms"] else "alone"].append(s[member] / s[whole])
     return {name: {"median": round(statistics.median(values), 4),
                    "shares": [round(value, 4) for value in values]}
@@ -471,16 +474,22 @@ def part_ageing(directory):
     for series in ("before", "after"):
         notes, damon, reclaim = ([s for s in samples if (s["series"], s["measured"]) == (series, what)]
                                  for what in ("notes", "damon", "reclaim"))
-        seen = seen_by_the_other(notes)
-        found = shares_beside(damon, "found_accessed", "checks")
-        demoted = shares_beside(reclaim, "demoted_guest", "pages")
         results[series] = {
-            "seen_by_the_other": seen,
-            "damon_found": found,
-            "damon_found_ratio": round(found["harvested"]["median"] / found["alone"]["median"], 4),
-            "demoted": demoted,
-            "demoted_more": round(demoted["harvested"]["median"] - demoted["alone"]["median"], 4),
+            "seen_by_the_other": seen_by_the_other(notes),
+            "damon_found": shares_beside(damon, "found_accessed", "checks"),
+            "demoted": shares_beside(reclaim, "demoted_guest", "pages"),
         }
+    # What the host sees if nobody harvests. The patch changes that path, too: for DAMON what
+    # was before it counts. Of what MGLRU demotes chance has the greater part: take all there is.
+    found_alone = results["before"]["damon_found"]["alone"]["median"]
+    demoted_alone = statistics.median(share for series in results.values()
+                                      for share in series["demoted"]["alone"]["shares"])
+    if not found_alone:
+        raise Nonsense("damon: it finds nothing even without harvests")
+    for series, result in results.items():
+        seen, found, demoted = (result[what] for what in ("seen_by_the_other", "damon_found", "demoted"))
+        result["damon_found_ratio"] = round(found["harvested"]["median"] / found_alone, 4)
+        result["demoted_more"] = round(demoted["harvested"]["median"] - demoted_alone, 4)
         rows.append([f"{series}: accessed pages seen by both sides", f"{seen:.0%}"])
         rows += [[f"{series}: {title}, without harvests / with",
                   f"{shares['alone']['median']:.0%} / {shares['harvested']['median']:.0%}"]

@@ -143,7 +143,31 @@ def contention(directory, *stacks, passes=9):
     return part.part_contention(directory)
 
 
-def beside_ageing(directory, seen=64, found=90, demoted=0, first_sees=64, blind=(1, 64), harvests=7):
+def faults(directory, *pairs):
+    """The part 'faults' with pairs of a neighbour, its rate, and that beside the spinner."""
+    samples = []
+    for n, (neighbour, rate, spinner) in enumerate(pairs):
+        samples += [{"neighbour": who, "pair": n, "pages": 1000 * speed, "ns": 1000, "passes": 5,
+                     "neighbour_cpu_ns": 990}
+                    for who, speed in (("spinner", spinner), (neighbour, rate))]
+    write(directory, "faults.jsonl", "".join(json.dumps(s) + "\n" for s in samples))
+    return part.part_faults(directory)
+
+
+def size(directory, growth, known=2001):
+    """The part 'size': a large guest's pages cost @growth times those of a small one."""
+    readings = [reading("known", "loop of 1000", instructions=known, expected=2001)]
+    for variant in part.HARVESTS:
+        for state in part.STATES:
+            dear = growth if (variant, state) == ("all, peek", "idle") else 1
+            readings += [reading("harvest", variant, state, 512, 512 * 50),
+                         reading("harvest", variant, state, 5120, int(5120 * 50 * dear))]
+    write_run(directory, "size", readings)
+    return part.part_size(directory)
+
+
+def beside_ageing(directory, seen=64, found=90, demoted=0, first_sees=64, blind=(1, 64), harvests=7,
+                  alone=90, harvested=500):
     """The part 'ageing': what is seen, found and demoted beside harvests after the patch."""
     samples = []
     for series, sees, finds, loses in (("before", 0, *blind), ("after", seen, found, demoted)):
@@ -152,9 +176,10 @@ def beside_ageing(directory, seen=64, found=90, demoted=0, first_sees=64, blind=
                     {"measured": "notes", "series": series, "first": "harvest", "pages": 64,
                      "accessed": first_sees, "young": sees, "young_again": 0}]
         for period in (0, 5):
-            common = {"series": series, "period_ms": period, "harvests": harvests if period else 0}
+            common = {"series": series, "period_ms": period, "harvests": harvests if period else 0,
+                      "harvested": harvested if period else 0}
             samples += [{**common, "measured": "damon", "checks": 100,
-                         "found_accessed": finds if period else 90}]
+                         "found_accessed": finds if period or series == "after" else alone}]
             samples += [{**common, "measured": "reclaim", "pages": 64, "demoted_guest": n}
                         for n in (0, loses if period else 0, 64)]
     write(directory, "ageing.jsonl", "".join(json.dumps(s) + "\n" for s in samples))
@@ -323,6 +348,57 @@ def a_harvester_that_did_nothing_proves_nothing(directory):
     assert missed(contention(directory, passes=0)) == ["passes of the harvest meanwhile"]
 
 
+@test
+def faults_are_compared_with_those_beside_the_spinner_of_the_pair(directory):
+    slow = [("harvest", 90 + n, 100) for n in range(20)]
+    result = faults(directory, *slow, *[("notifier", 50, 100)] * 20)
+    assert result["results"]["harvest"]["median"] == 0.995, result["results"]
+    assert result["results"]["notifier"]["median"] == 0.5
+    assert not missed(result)
+    # Twice as fast beside a spinner twice as fast is no difference.
+    result = faults(directory, ("harvest", 100, 100), ("harvest", 200, 200), ("harvest", 93, 93))
+    assert result["results"]["harvest"]["ratios"] == [1, 1, 1], result["results"]
+    result = faults(directory, *[("harvest", 94, 100)] * 6)
+    assert missed(result) == ["faults per second beside a harvester over beside a spinner"]
+    assert values(result)[missed(result)[0]] == 0.94
+
+
+@test
+def a_neighbour_without_its_spinner_is_nonsense(directory):
+    assert "no pair" in nonsense(faults, directory, ("spinner", 90, 100))
+    faults(directory, ("harvest", 90, 100), ("harvest", 90, 100))
+    with open(os.path.join(directory, "faults.jsonl"), encoding="utf-8") as file:
+        first, second, third, fourth = file
+    write(directory, "faults.jsonl", first + fourth + third + second)
+    assert "no pair" in nonsense(part.part_faults, directory)
+
+
+@test
+def the_variant_that_grows_most_with_the_guest_is_judged(directory):
+    assert not missed(size(directory, 1.09))
+    result = size(directory, 1.2)
+    assert len(missed(result)) == 1 and values(result)[missed(result)[0]] == 1.2, values(result)
+    assert result["results"]["worst"] == {"variant": "all, peek", "state": "idle"}, result["results"]
+    # Dearer where it is small is no growth.
+    assert not missed(size(directory, 0.5))
+    assert "the counter is wrong" in nonsense(size, directory, 1, 2002)
+
+
+@test
+def time_is_compared_as_instructions_are(directory):
+    readings = [{**r, "thread_ns": r.get("instructions", 0)} for r in ageing(800)]
+    for state in part.STATES:
+        readings += [{**reading("harvest", variant, state, 512, 0), "ns": 512 * cost}
+                     for variant in part.HARVESTS for cost in (40, 90)]
+        readings += [{**reading("damon", "without", state, 0), "thread_ns": 1000},
+                     {**reading("damon", "with", state, 512), "thread_ns": 1000 + 512 * 5000}]
+    readings += [{**reading("residency", name, "", 512), "ns": 512 * 40}
+                 for name in ("harvest", "pagemap", "move_pages")]
+    write_run(directory, "times", readings)
+    ratio = part.part_times(directory)["results"]["notifier_over_harvest"]["all"]["idle"]
+    assert ratio == 20, ratio
+
+
 # --- the whole ----------------------------------------------------------------------
 
 
@@ -407,6 +483,9 @@ def harvests_that_blind_the_hosts_ageing_miss_the_goals(directory):
             before["demoted_more"]) == (0, 0.0111, 1), before
     for broken in ({"seen": 63}, {"found": 80}, {"demoted": 10}):
         assert len(missed(beside_ageing(directory, **broken))) == 1, broken
+    # What the patch itself keeps DAMON from seeing counts as well.
+    assert missed(beside_ageing(directory, found=80, alone=84)) == [], "0.95 of 84"
+    assert len(missed(beside_ageing(directory, found=90, alone=98))) == 1
 
 
 @test
@@ -420,6 +499,9 @@ def a_measurement_that_could_not_show_that_ageing_is_blind_misses_the_goals(dire
 def notes_that_the_first_side_has_not_all_seen_and_harvests_that_were_not_are_refused(directory):
     assert "63 were seen" in nonsense(beside_ageing, directory, 64, 90, 0, 63)
     assert "0 harvests, one each 5 ms" in nonsense(beside_ageing, directory, 64, 90, 0, 64, (1, 64), 0)
+    assert "with 0 accessed pages" in nonsense(
+        lambda: beside_ageing(directory, harvested=0))
+    assert "finds nothing even without" in nonsense(lambda: beside_ageing(directory, alone=0))
 
 
 @test
