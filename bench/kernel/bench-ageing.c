@@ -372,7 +372,8 @@ static int measure_reclaim(struct bed *bed, const struct args *args)
 		       ", \"taken_mib\": %" PRIu64 ", \"sweeps\": %" PRIu64
 		       ", \"harvests\": %" PRIu64 ", \"harvested\": %" PRIu64 "}\n",
 		       args->name, args->period_ms, args->sweep_ms, bed->pages, after[NODE_CXL],
-		       demoted - demoted_before, free_mib + args->beyond, sweeps, h.passes, h.accessed);
+		       demoted - demoted_before, free_mib + args->beyond, sweeps, h.passes,
+		       h.accessed);
 	return r;
 }
 
