@@ -258,6 +258,7 @@ def a_clock_that_disagrees_with_the_count_is_nonsense(_):
 @test
 def damon_may_sleep_while_the_clock_goes_on(_):
     sleeping = {"series": "damon", "executed": 10 ** 6, "ns": 4 * 10 ** 9}
+    assert "disagree" in nonsense(part.clock_against_count, [{**sleeping, "series": "mglru"}])
     awake = {"series": "harvest", "executed": 100, "ns": 180}
     assert part.clock_against_count([sleeping, awake])["intervals"] == 1
     assert "no interval" in nonsense(part.clock_against_count, [sleeping])
