@@ -333,8 +333,10 @@ def order_interval(values):
 def part_faults(directory):
     samples = lines(directory, "faults")
     rates = {}
+    if len(samples) % 2:
+        raise Nonsense(f"no pairs: {len(samples)} samples")
     # The two of a pair come one after the other, the spinner first.
-    for spinner, other in zip(samples[::2], samples[1::2], strict=True):
+    for spinner, other in zip(samples[::2], samples[1::2]):
         if (spinner["neighbour"], spinner["pair"]) != ("spinner", other["pair"]) or \
                 other["neighbour"] == "spinner":
             raise Nonsense(f"no pair: {spinner['neighbour']} in {spinner['pair']}, "

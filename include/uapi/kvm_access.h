@@ -136,7 +136,8 @@ struct kvm_access_slots {
  *   large     mapped by an entry of 2 MiB or more
  *   on_nodes  mapped, and the frame lies on a node of @nodemask
  * A page that is mapped without A/D bits, and of which it is not known otherwise
- * that it was accessed, may have been: it is accessed, and counted in @nr_unknown.
+ * that it was accessed, may have been: it is accessed, and counted in @nr_unknown;
+ * and it is dirty, if it is mapped as writable.
  *
  * An accessed or dirty bit of a large entry shows in every page of the range that
  * it maps, and clearing a part of the range clears all of it.  A harvest that begins
@@ -145,7 +146,7 @@ struct kvm_access_slots {
  * Of what is mapped for a nested guest, pages that may have been written to, i.e.
  * accessed ones that are mapped as writable, are dirty: since the last harvest of
  * any kind, whether that asked for dirty ones or not.  What a nested guest did before
- * its hypervisor changed the entry of a page may be lost.
+ * its hypervisor changed the entry of a page, or another of the same table, may be lost.
  *
  * Bits of frames outside of the memslots mean nothing: they may be of a memslot that is
  * about to come or to go.

@@ -370,6 +370,8 @@ def a_neighbour_without_its_spinner_is_nonsense(directory):
     faults(directory, ("harvest", 90, 100), ("harvest", 90, 100))
     with open(os.path.join(directory, "faults.jsonl"), encoding="utf-8") as file:
         first, second, third, fourth = file
+    write(directory, "faults.jsonl", first + second + third)
+    assert "no pairs: 3" in nonsense(part.part_faults, directory)
     write(directory, "faults.jsonl", first + fourth + third + second)
     assert "no pair" in nonsense(part.part_faults, directory)
 
