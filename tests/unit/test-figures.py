@@ -247,7 +247,15 @@ def a_clock_that_disagrees_with_the_count_is_nonsense(_):
 
     result = part.clock_against_count(apart(80, 86, 81))
     assert (result["intervals"], result["least"], result["most"]) == (3, 80, 86), result
-    for wrong in (-1, 5000, 20000, 10 ** 9):
+    # A clock that runs a millionth too fast, or too slow, is the clock's fault.
+    large = 254 * 10 ** 6
+    for ppm, wrong in ((1, False), (-1, False), (20, True), (-20, True)):
+        readings = [{"series": "harvest", "executed": large, "ns": large + 80 + large * ppm // 10 ** 6}]
+        if wrong:
+            assert "disagree" in nonsense(part.clock_against_count, readings), ppm
+        else:
+            part.clock_against_count(readings)
+    for wrong in (-11, 5000, 20000, 10 ** 9):
         assert "disagree" in nonsense(part.clock_against_count, apart(80, wrong, 81))
     # An interrupt between clock and marker, once in a great while.
     part.clock_against_count(apart(*[80] * 199, 5000))
