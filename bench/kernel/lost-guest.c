@@ -125,7 +125,9 @@ static int clear(const char *how, time_t end, uint64_t *cleared)
 {
 	static uint64_t dirty[PAGES / 64];
 	_cleanup_(closep) int fd = -1;
-	bool by_notifier = !strcmp(how, "clear_young"), by_nobody = !strcmp(how, "nothing");
+	const bool by_notifier = !strcmp(how, "clear_young"), by_nobody = !strcmp(how, "nothing");
+	const uint32_t flags = strcmp(how, "peek") ? 0 : KVM_ACCESS_PEEK;
+	uint64_t *map = strcmp(how, "harvest-dirty") ? NULL : dirty;
 	int r = 0;
 
 	if (!by_nobody) {
@@ -138,8 +140,7 @@ static int clear(const char *how, time_t end, uint64_t *cleared)
 		if (by_notifier)
 			r = clear_young(fd, cleared);
 		else if (!by_nobody)
-			r = harvest(fd, strcmp(how, "peek") ? 0 : KVM_ACCESS_PEEK,
-				    strcmp(how, "harvest-dirty") ? NULL : dirty, cleared);
+			r = harvest(fd, flags, map, cleared);
 		usleep(PAUSE_US);
 	}
 	return r;

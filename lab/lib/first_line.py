@@ -10,4 +10,5 @@ def of(*argv):
         run = subprocess.run(argv, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return None
-    return (run.stdout or run.stderr).splitlines()[0].strip() if run.returncode == 0 else None
+    lines = (run.stdout or run.stderr).splitlines()
+    return lines[0].strip() if lines and run.returncode == 0 else None

@@ -466,6 +466,14 @@ def no_part_at_all_gives_status_2(directory):
     assert status == 2 and "no part" in said, (status, said)
 
 
+@test
+def a_version_that_nobody_tells_is_none(_):
+    first_line = load(os.path.join(ROOT, "lab/lib/first_line.py"))
+    assert first_line.of("printf", " a b \nc\n") == "a b"
+    for silent in (("true",), ("false",), ("sh", "-c", "echo 1; exit 1"), ("/no/such/program",)):
+        assert first_line.of(*silent) is None, silent
+
+
 # --- the lab ------------------------------------------------------------------------
 
 

@@ -17,7 +17,8 @@
 /**
  * struct sample - bitmaps of @nwords words and counters
  * @npages: page indices covered, a multiple of 64
- * @accessed: A bit set since the pass before, or mapped without one; @written: seen in a dirty ring since then
+ * @accessed: A bit set since the pass before, or mapped without one
+ * @written: seen in a dirty ring since the pass before
  * @present: mapped for the guest; @large: by an entry of 2 MiB or more
  * @node: for present pages bit k of the node's index in the node array; @node_planes of them.
  *	With no planes the pass did not see residency.
